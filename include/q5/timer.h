@@ -1,0 +1,50 @@
+/* A hashed, hierarchical timer wheel: O(1) start and stop, no allocation, no clock of its own. */
+#ifndef Q5_TIMER_H
+#define Q5_TIMER_H
+
+#include "q5/base.h"
+
+#define Q5_TIMER_TICK_MSEC 16
+#define Q5_TIMER_LEVELS 4
+#define Q5_TIMER_SLOTS 64
+
+typedef struct q5_timer q5_timer;
+
+/* Embedded in what it times. Its owner stops it before freeing it. */
+struct q5_timer {
+    q5_timer *prev, *next; /* both NULL while stopped */
+    q5_msec due;
+    void (*fire)(q5_timer *timer, q5_msec now);
+};
+
+typedef struct q5_timer_wheel {
+    q5_timer slots[Q5_TIMER_LEVELS][Q5_TIMER_SLOTS]; /* list heads */
+    uint64_t used[Q5_TIMER_LEVELS];                  /* a bit per slot that may hold a timer */
+    uint64_t tick;                                   /* time that has been worked off, in ticks */
+    size_t count;
+} q5_timer_wheel;
+
+Q5_EXTERN void q5_timer_wheel_init(q5_timer_wheel *wheel, q5_msec now);
+
+static inline void q5_timer_init(q5_timer *timer, void (*fire)(q5_timer *, q5_msec)) {
+    *timer = (q5_timer){.fire = fire};
+}
+
+static inline bool q5_timer_active(const q5_timer *timer) {
+    return timer->next != NULL;
+}
+
+/* Starts the timer, or moves it when it is running. It never fires before `due`, and at most one
+ * tick (of its level's accuracy: exactly one tick after cascading) later, provided that advance
+ * is called. A due time in the past fires at the next advance. */
+Q5_EXTERN void q5_timer_start(q5_timer_wheel *wheel, q5_timer *timer, q5_msec due);
+/* Does nothing to a timer that is not running. */
+Q5_EXTERN void q5_timer_stop(q5_timer_wheel *wheel, q5_timer *timer);
+/* Fires what is due, each timer stopped before its callback runs; callbacks may start and stop any
+ * timer, themselves included. Returns how many fired. */
+Q5_EXTERN size_t q5_timer_wheel_advance(q5_timer_wheel *wheel, q5_msec now);
+/* Milliseconds from now until advance should be called next: 0 when something is due, -1 when
+ * nothing runs. May be early by a level's width, never late by more than one tick. */
+Q5_EXTERN int q5_timer_wheel_timeout_msec(const q5_timer_wheel *wheel, q5_msec now);
+
+#endif
