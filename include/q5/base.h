@@ -43,7 +43,8 @@ static inline bool q5_slice_ieq(q5_slice a, q5_slice b) {
     return true;
 }
 
-/* Milliseconds of a monotonic clock. The library never reads a clock outside lib/io: callers pass it. */
+/* Milliseconds of a monotonic clock. The library never reads a clock outside lib/io: callers pass
+ * it. */
 typedef uint64_t q5_msec;
 
 #endif

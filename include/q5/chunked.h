@@ -10,8 +10,8 @@
 #define Q5_TRAILER_MAX 8192
 
 typedef struct q5_chunked_decoder {
-    uint64_t left;       /* data bytes left in the present chunk */
-    uint32_t ext_len;    /* of the present chunk */
+    uint64_t left;    /* data bytes left in the present chunk */
+    uint32_t ext_len; /* of the present chunk */
     uint32_t ext_total;
     uint32_t trailer_len;
     uint8_t digits;

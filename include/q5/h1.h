@@ -5,10 +5,10 @@
 #include "q5/head.h"
 
 typedef struct q5_h1_limits {
-    uint32_t line_max;      /* bytes of the request line without its CRLF: 414 past it */
-    uint32_t head_max;      /* bytes of the whole head: 431 past it */
-    uint16_t fields_max;    /* fields: 431 past it; at most Q5_FIELDS_MAX */
-    bool allow_underscore;  /* accept '_' in field names */
+    uint32_t line_max;     /* bytes of the request line without its CRLF: 414 past it */
+    uint32_t head_max;     /* bytes of the whole head: 431 past it */
+    uint16_t fields_max;   /* fields: 431 past it; at most Q5_FIELDS_MAX */
+    bool allow_underscore; /* accept '_' in field names */
 } q5_h1_limits;
 
 /* 8 KiB, 32 KiB, 100, no. */

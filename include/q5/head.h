@@ -26,26 +26,26 @@ Q5_EXTERN const char *q5_method_name(q5_method method);
 Q5_EXTERN q5_method q5_method_find(q5_slice name);
 
 /* The fields that the server itself looks at: one lookup while parsing, none later. */
-#define Q5_FIELD_MAP(XX)                                                                           \
-    XX(HOST, "host")                                                                               \
-    XX(CONNECTION, "connection")                                                                   \
-    XX(CONTENT_LENGTH, "content-length")                                                           \
-    XX(TRANSFER_ENCODING, "transfer-encoding")                                                     \
-    XX(EXPECT, "expect")                                                                           \
-    XX(UPGRADE, "upgrade")                                                                         \
-    XX(CONTENT_TYPE, "content-type")                                                               \
-    XX(COOKIE, "cookie")                                                                           \
-    XX(ACCEPT, "accept")                                                                           \
-    XX(ACCEPT_ENCODING, "accept-encoding")                                                         \
-    XX(AUTHORIZATION, "authorization")                                                             \
-    XX(IF_MATCH, "if-match")                                                                       \
-    XX(IF_NONE_MATCH, "if-none-match")                                                             \
-    XX(IF_MODIFIED_SINCE, "if-modified-since")                                                     \
-    XX(IF_UNMODIFIED_SINCE, "if-unmodified-since")                                                 \
-    XX(IF_RANGE, "if-range")                                                                       \
-    XX(RANGE, "range")                                                                             \
-    XX(ORIGIN, "origin")                                                                           \
-    XX(USER_AGENT, "user-agent")                                                                   \
+#define Q5_FIELD_MAP(XX)                           \
+    XX(HOST, "host")                               \
+    XX(CONNECTION, "connection")                   \
+    XX(CONTENT_LENGTH, "content-length")           \
+    XX(TRANSFER_ENCODING, "transfer-encoding")     \
+    XX(EXPECT, "expect")                           \
+    XX(UPGRADE, "upgrade")                         \
+    XX(CONTENT_TYPE, "content-type")               \
+    XX(COOKIE, "cookie")                           \
+    XX(ACCEPT, "accept")                           \
+    XX(ACCEPT_ENCODING, "accept-encoding")         \
+    XX(AUTHORIZATION, "authorization")             \
+    XX(IF_MATCH, "if-match")                       \
+    XX(IF_NONE_MATCH, "if-none-match")             \
+    XX(IF_MODIFIED_SINCE, "if-modified-since")     \
+    XX(IF_UNMODIFIED_SINCE, "if-unmodified-since") \
+    XX(IF_RANGE, "if-range")                       \
+    XX(RANGE, "range")                             \
+    XX(ORIGIN, "origin")                           \
+    XX(USER_AGENT, "user-agent")                   \
     XX(REFERER, "referer")
 
 typedef enum q5_field_id {
@@ -70,10 +70,10 @@ typedef struct q5_field {
 
 typedef struct q5_head {
     q5_slice method;
-    q5_slice target; /* as sent */
-    q5_slice path;   /* the target's path, still percent-encoded; "*" for asterisk-form */
-    q5_slice query;  /* behind the first '?', without it */
-    q5_slice host;   /* authority of an absolute-form target, else the Host field's value */
+    q5_slice target;         /* as sent */
+    q5_slice path;           /* the target's path, still percent-encoded; "*" for asterisk-form */
+    q5_slice query;          /* behind the first '?', without it */
+    q5_slice host;           /* authority of an absolute-form target, else the Host field's value */
     uint64_t content_length; /* 0 unless has_length */
     uint16_t field_count;
     uint8_t method_id;     /* q5_method */

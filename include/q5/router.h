@@ -29,9 +29,10 @@ typedef struct q5_route_param {
 } q5_route_param;
 
 typedef struct q5_route_match {
-    void *route; /* what was given to add; NULL when no method fits */
-    uint32_t allow; /* bit (1 << q5_method) for each method that the path knows; for 405 */
-    bool slash_differs; /* with Q5_NOT_FOUND: the path would match with its trailing slash added or removed */
+    void *route;        /* what was given to add; NULL when no method fits */
+    uint32_t allow;     /* bit (1 << q5_method) for each method that the path knows; for 405 */
+    bool slash_differs; /* with Q5_NOT_FOUND: the path would match with its trailing slash added or
+                           removed */
     uint8_t param_count;
     q5_route_param params[Q5_ROUTE_PARAMS_MAX]; /* in the pattern's order */
 } q5_route_match;
@@ -56,9 +57,10 @@ Q5_EXTERN int q5_router_add(q5_router *router, q5_method method, q5_slice patter
 
 /* Finds the route. Static text wins over a parameter, narrower converters over wider ones
  * (INT, UUID, SLUG, CUSTOM, STR, PATH), whatever the order in which they were added; a branch that
- * leads nowhere is left and the next one tried, in time bounded by a constant times the length of the path per parameter level (no exponential
- * blow-up). Static text is compared after decoding percent-escapes of unreserved characters;
- * a path with an invalid escape or an encoded NUL is Q5_EENCODING.
+ * leads nowhere is left and the next one tried, in time bounded by a constant times the length of
+ * the path per parameter level (no exponential blow-up). Static text is compared after decoding
+ * percent-escapes of unreserved characters; a path with an invalid escape or an encoded NUL is
+ * Q5_EENCODING.
  *
  * Q5_OK: match is filled in. Q5_NOT_FOUND: allow is 0 when the path is unknown (see
  * slash_differs), else the path is known and the method is not (405). */

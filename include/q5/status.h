@@ -9,53 +9,53 @@
 #include "q5/base.h"
 
 /* XX(name, value, http, text) */
-#define Q5_STATUS_MAP(XX)                                                                          \
-    XX(OK, 0, 0, "success")                                                                        \
-    XX(AGAIN, -1, 0, "more input or more room is needed")                                          \
-    XX(DONE, -2, 0, "nothing is left to do")                                                       \
-    XX(NOT_FOUND, -3, 404, "not found")                                                            \
-    XX(EINVAL, -10, 400, "invalid argument")                                                       \
-    XX(EMETHOD, -11, 400, "invalid request method")                                                \
-    XX(ETARGET, -12, 400, "invalid request target")                                                \
-    XX(EVERSION, -13, 505, "unsupported HTTP version")                                             \
-    XX(EREQUEST_LINE, -14, 400, "malformed request line")                                          \
-    XX(EFIELD_NAME, -15, 400, "invalid field name")                                                \
-    XX(EFIELD_VALUE, -16, 400, "invalid byte in field value")                                      \
-    XX(EFIELD_SPACE, -17, 400, "white space before the colon of a field")                          \
-    XX(EUNDERSCORE, -18, 400, "underscore in field name")                                          \
-    XX(EOBS_FOLD, -19, 400, "obsolete line folding")                                               \
-    XX(EBARE_LF, -20, 400, "line ends in LF without CR")                                           \
-    XX(EBARE_CR, -21, 400, "CR without LF")                                                        \
-    XX(ELENGTH, -22, 400, "invalid Content-Length")                                                \
-    XX(ELENGTH_TWICE, -23, 400, "more than one Content-Length")                                    \
-    XX(ELENGTH_CODING, -24, 400, "Content-Length together with Transfer-Encoding")                 \
-    XX(ECODING, -25, 501, "unsupported transfer coding")                                           \
-    XX(ECODING_ORDER, -26, 400, "invalid Transfer-Encoding")                                       \
-    XX(EHOST, -27, 400, "missing, repeated or invalid Host")                                       \
-    XX(EEXPECT, -28, 417, "unknown expectation")                                                   \
-    XX(ECHUNK_SIZE, -29, 400, "invalid chunk size")                                                \
-    XX(ECHUNK_EXT, -30, 400, "chunk extension too long or invalid")                                \
-    XX(ECHUNK_END, -31, 400, "chunk data not followed by CRLF")                                    \
-    XX(ETRAILER, -32, 400, "invalid or forbidden trailer field")                                   \
-    XX(ELINE_LONG, -40, 414, "request line too long")                                              \
-    XX(EHEAD_LONG, -41, 431, "request head too long")                                              \
-    XX(EFIELDS, -42, 431, "too many fields")                                                       \
-    XX(EBODY_LONG, -43, 413, "request body too long")                                              \
-    XX(ETIMEOUT, -44, 408, "the client took too long")                                             \
-    XX(EENCODING, -50, 400, "invalid percent-encoding or UTF-8")                                   \
-    XX(ETOO_MANY, -51, 413, "too many fields, parts or files")                                     \
-    XX(EMULTIPART, -52, 400, "malformed multipart body")                                           \
-    XX(EJSON, -53, 400, "malformed JSON")                                                          \
-    XX(EJSON_DEPTH, -54, 422, "JSON nested too deeply")                                            \
-    XX(EJSON_KEYS, -55, 422, "too many keys in JSON")                                              \
-    XX(EJSON_INT, -56, 422, "integer outside 64 bits in JSON")                                     \
-    XX(EROUTE, -57, 0, "invalid or conflicting route pattern")                                     \
-    XX(ERANGE_INVALID, -58, 416, "range not satisfiable")                                          \
-    XX(ESTATE, -60, 0, "called in the wrong state")                                                \
-    XX(EHEADER_OUT, -61, 0, "invalid byte in response header")                                     \
-    XX(ECLOSED, -62, 0, "the peer has closed the connection")                                      \
-    XX(EIO, -63, 0, "input/output error")                                                          \
-    XX(EADDR, -64, 0, "address in use or not available")                                           \
+#define Q5_STATUS_MAP(XX)                                                          \
+    XX(OK, 0, 0, "success")                                                        \
+    XX(AGAIN, -1, 0, "more input or more room is needed")                          \
+    XX(DONE, -2, 0, "nothing is left to do")                                       \
+    XX(NOT_FOUND, -3, 404, "not found")                                            \
+    XX(EINVAL, -10, 400, "invalid argument")                                       \
+    XX(EMETHOD, -11, 400, "invalid request method")                                \
+    XX(ETARGET, -12, 400, "invalid request target")                                \
+    XX(EVERSION, -13, 505, "unsupported HTTP version")                             \
+    XX(EREQUEST_LINE, -14, 400, "malformed request line")                          \
+    XX(EFIELD_NAME, -15, 400, "invalid field name")                                \
+    XX(EFIELD_VALUE, -16, 400, "invalid byte in field value")                      \
+    XX(EFIELD_SPACE, -17, 400, "white space before the colon of a field")          \
+    XX(EUNDERSCORE, -18, 400, "underscore in field name")                          \
+    XX(EOBS_FOLD, -19, 400, "obsolete line folding")                               \
+    XX(EBARE_LF, -20, 400, "line ends in LF without CR")                           \
+    XX(EBARE_CR, -21, 400, "CR without LF")                                        \
+    XX(ELENGTH, -22, 400, "invalid Content-Length")                                \
+    XX(ELENGTH_TWICE, -23, 400, "more than one Content-Length")                    \
+    XX(ELENGTH_CODING, -24, 400, "Content-Length together with Transfer-Encoding") \
+    XX(ECODING, -25, 501, "unsupported transfer coding")                           \
+    XX(ECODING_ORDER, -26, 400, "invalid Transfer-Encoding")                       \
+    XX(EHOST, -27, 400, "missing, repeated or invalid Host")                       \
+    XX(EEXPECT, -28, 417, "unknown expectation")                                   \
+    XX(ECHUNK_SIZE, -29, 400, "invalid chunk size")                                \
+    XX(ECHUNK_EXT, -30, 400, "chunk extension too long or invalid")                \
+    XX(ECHUNK_END, -31, 400, "chunk data not followed by CRLF")                    \
+    XX(ETRAILER, -32, 400, "invalid or forbidden trailer field")                   \
+    XX(ELINE_LONG, -40, 414, "request line too long")                              \
+    XX(EHEAD_LONG, -41, 431, "request head too long")                              \
+    XX(EFIELDS, -42, 431, "too many fields")                                       \
+    XX(EBODY_LONG, -43, 413, "request body too long")                              \
+    XX(ETIMEOUT, -44, 408, "the client took too long")                             \
+    XX(EENCODING, -50, 400, "invalid percent-encoding or UTF-8")                   \
+    XX(ETOO_MANY, -51, 413, "too many fields, parts or files")                     \
+    XX(EMULTIPART, -52, 400, "malformed multipart body")                           \
+    XX(EJSON, -53, 400, "malformed JSON")                                          \
+    XX(EJSON_DEPTH, -54, 422, "JSON nested too deeply")                            \
+    XX(EJSON_KEYS, -55, 422, "too many keys in JSON")                              \
+    XX(EJSON_INT, -56, 422, "integer outside 64 bits in JSON")                     \
+    XX(EROUTE, -57, 0, "invalid or conflicting route pattern")                     \
+    XX(ERANGE_INVALID, -58, 416, "range not satisfiable")                          \
+    XX(ESTATE, -60, 0, "called in the wrong state")                                \
+    XX(EHEADER_OUT, -61, 0, "invalid byte in response header")                     \
+    XX(ECLOSED, -62, 0, "the peer has closed the connection")                      \
+    XX(EIO, -63, 0, "input/output error")                                          \
+    XX(EADDR, -64, 0, "address in use or not available")                           \
     XX(ENOMEM, -900, 503, "out of memory")
 
 typedef enum q5_status {

@@ -19,11 +19,14 @@ struct q5_timer {
 
 typedef struct q5_timer_wheel {
     q5_timer slots[Q5_TIMER_LEVELS][Q5_TIMER_SLOTS]; /* list heads */
-    uint64_t used[Q5_TIMER_LEVELS];                  /* a bit per slot that may hold a timer */
-    uint64_t tick;                                   /* time that has been worked off, in ticks */
+    q5_timer overdue;               /* list head: was due when started, fires at the next advance */
+    q5_timer firing;                /* list head: what the running advance still has to fire */
+    uint64_t used[Q5_TIMER_LEVELS]; /* a bit per slot that may hold a timer */
+    uint64_t tick;                  /* time that has been worked off, in ticks */
     size_t count;
 } q5_timer_wheel;
 
+/* The wheel holds list heads that point to themselves: it must not be moved or copied. */
 Q5_EXTERN void q5_timer_wheel_init(q5_timer_wheel *wheel, q5_msec now);
 
 static inline void q5_timer_init(q5_timer *timer, void (*fire)(q5_timer *, q5_msec)) {
@@ -34,17 +37,22 @@ static inline bool q5_timer_active(const q5_timer *timer) {
     return timer->next != NULL;
 }
 
-/* Starts the timer, or moves it when it is running. It never fires before `due`, and at most one
- * tick (of its level's accuracy: exactly one tick after cascading) later, provided that advance
- * is called. A due time in the past fires at the next advance. */
+/* Starts the timer, or moves it when it is running. It fires at the first advance at or after
+ * `due` rounded up to a whole tick: never before `due`. A due time in the past fires at the next
+ * advance. Moving a running timer to a later time, as each request does with its connection's, is
+ * one store: the wheel looks at it again when the old time has come. */
 Q5_EXTERN void q5_timer_start(q5_timer_wheel *wheel, q5_timer *timer, q5_msec due);
 /* Does nothing to a timer that is not running. */
 Q5_EXTERN void q5_timer_stop(q5_timer_wheel *wheel, q5_timer *timer);
 /* Fires what is due, each timer stopped before its callback runs; callbacks may start and stop any
- * timer, themselves included. Returns how many fired. */
+ * timer, themselves included (one started with a due time in the past waits for the next advance),
+ * and may free what embeds their own. Timers fire in the order of their due ticks unless `now` is
+ * more than 64^4 ticks (three days) past the last advance. A `now` in the past is taken for the
+ * time of the last advance. Returns how many fired. */
 Q5_EXTERN size_t q5_timer_wheel_advance(q5_timer_wheel *wheel, q5_msec now);
 /* Milliseconds from now until advance should be called next: 0 when something is due, -1 when
- * nothing runs. May be early by a level's width, never late by more than one tick. */
+ * nothing runs. May be early (the wheel then moves timers to finer slots or to their later times,
+ * and the next answer is later), never later than the nearest due time rounded up to a tick. */
 Q5_EXTERN int q5_timer_wheel_timeout_msec(const q5_timer_wheel *wheel, q5_msec now);
 
 #endif
