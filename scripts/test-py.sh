@@ -1,0 +1,52 @@
+#!/bin/sh
+# Run the Python tests: test-py.sh [--sanitizer NAMES] [--conformance] [PYTEST_ARGUMENT...]
+#
+# Two runs of pytest, since a process has one Django settings module: the project's own
+# tests, then those of the example project. Arguments go to the first alone.
+# Tests that need PostgreSQL or Redis skip themselves, by name, when no server answers.
+set -eu
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+cd "$root"
+python=$root/.venv/bin/python
+sanitizer=""
+select="not conformance"
+while [ $# -gt 0 ]; do
+    case $1 in
+    --sanitizer) sanitizer=$2; shift 2 ;;
+    --conformance) select=conformance; shift ;;
+    *) break ;;
+    esac
+done
+
+if [ -n "$sanitizer" ]; then
+    # A second copy of the package, of links, so that the sanitized extension
+    # does not take the place of the ordinary one.
+    shadow=$root/build/asan-py/python
+    rm -rf "$shadow"
+    mkdir -p "$shadow"
+    cp -rs "$root/python/quintette" "$shadow/quintette"
+    find "$shadow" \( -name '*.so' -o -name __pycache__ \) -prune -exec rm -rf {} +
+    scripts/build-extension.sh build/asan-py "$shadow/quintette" \
+        -DCMAKE_BUILD_TYPE=RelWithDebInfo -DQ5_SANITIZE="$sanitizer"
+    PYTHONPATH=$shadow${PYTHONPATH:+:$PYTHONPATH}
+    export PYTHONPATH PYTHONMALLOC=malloc
+    # CPython does not free everything at exit, so leaks are looked for in the C tests.
+    export ASAN_OPTIONS=detect_leaks=0:${ASAN_OPTIONS:-}
+    preload="$(${CC:-cc} -print-file-name=libasan.so) $(${CC:-cc} -print-file-name=libubsan.so)"
+fi
+
+run() { # with the sanitizers' libraries loaded first, into pytest and what it starts
+    if [ -n "$sanitizer" ]; then
+        LD_PRELOAD=$preload "$python" "$@"
+    else
+        "$python" "$@"
+    fi
+}
+
+if [ "$select" = conformance ]; then
+    run -m pytest -m conformance "$@"
+    exit
+fi
+run -m pytest -m "$select" "$@"
+[ $# -gt 0 ] || run -m pytest examples/atlas
