@@ -38,16 +38,17 @@ static inline bool q5_timer_active(const q5_timer *timer) {
 }
 
 /* Starts the timer, or moves it when it is running. It fires at the first advance at or after
- * `due` rounded up to a whole tick: never before `due`. A due time in the past fires at the next
- * advance. Moving a running timer to a later time, as each request does with its connection's, is
- * one store: the wheel looks at it again when the old time has come. */
+ * `due` rounded up to a whole tick: never before `due`. A due time that the wheel has already
+ * worked off fires at the next advance. Moving a running timer to a later time, as each request
+ * does with its connection's, is one store: the wheel looks at it again when the old time has come.
+ */
 Q5_EXTERN void q5_timer_start(q5_timer_wheel *wheel, q5_timer *timer, q5_msec due);
 /* Does nothing to a timer that is not running. */
 Q5_EXTERN void q5_timer_stop(q5_timer_wheel *wheel, q5_timer *timer);
 /* Fires what is due, each timer stopped before its callback runs; callbacks may start and stop any
  * timer, themselves included (one started with a due time in the past waits for the next advance),
  * and may free what embeds their own. Timers fire in the order of their due ticks unless `now` is
- * more than 64^4 ticks (three days) past the last advance. A `now` in the past is taken for the
+ * about three days (64^4 ticks) past the last advance. A `now` in the past is taken for the
  * time of the last advance. Returns how many fired. */
 Q5_EXTERN size_t q5_timer_wheel_advance(q5_timer_wheel *wheel, q5_msec now);
 /* Milliseconds from now until advance should be called next: 0 when something is due, -1 when
