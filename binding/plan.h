@@ -1,0 +1,56 @@
+/* A plan: what C does for one typed route. Built in Python at import time, read only afterwards.
+ *
+ * Way of a request: q5py_plan_bind on the loop's thread; the handler is called where plan->kind
+ * says; q5py_plan_encode on that same thread; the reply is written by the loop's thread. Whenever
+ * one of them fails with an exception, q5py_plan_fail turns it into a reply. */
+#ifndef Q5PY_PLAN_H
+#define Q5PY_PLAN_H
+
+#include "q5py.h"
+#include "reply.h"
+
+typedef enum q5py_kind {
+    Q5PY_ASYNC,  /* `async def`: stepped on the loop */
+    Q5PY_LOOP,   /* `def` marked @in_loop: called on the loop */
+    Q5PY_THREAD  /* `def`: called in the thread pool */
+} q5py_kind;
+
+#define Q5PY_ARGS_MAX 64
+
+/* Arguments of one call: owned references, in the order of plan->kwnames behind npos positional
+ * ones. Slot 0 is scratch for vectorcall's PY_VECTORCALL_ARGUMENTS_OFFSET. */
+typedef struct q5py_args {
+    PyObject **slots; /* from the exchange's arena */
+    Py_ssize_t count;
+} q5py_args;
+
+typedef struct q5py_plan {
+    PyObject_HEAD
+    q5py_kind kind;
+    uint64_t body_max;      /* bytes; 0: the server's default */
+    bool accepts_body;      /* a body may be sent; else it is read within the limit and ignored */
+    PyObject *handler;
+    struct q5py_plan_data *data; /* plan.c's own */
+} q5py_plan;
+
+/* Extracts and converts parameters and body of x (see x->match, x->head, x->body, x->spool) into
+ * arguments. `request` is what a handler that asks for the request gets; NULL: one is made by
+ * q5py_request_new when needed. 0, or -1 with an exception (all faults in one). */
+int q5py_plan_bind(q5py_state *state, q5py_plan *plan, q5_exchange *x, PyObject *request,
+                   q5py_args *ret_args);
+/* Calls the handler; consumes args in every case. A new reference (for ASYNC: the coroutine), or
+ * NULL with an exception. */
+PyObject *q5py_plan_call(q5py_plan *plan, q5py_args *args);
+/* Drops args that were bound but not called. */
+void q5py_args_clear(q5py_args *args);
+/* Turns the handler's result into a reply. 0; -1 with an exception; 1: the result must first be
+ * awaited (an async evaluation, say of a QuerySet): *ret_awaitable is a new reference to a
+ * coroutine whose result is to be encoded in its turn. Only plans of kind ASYNC answer 1. */
+int q5py_plan_encode(q5py_state *state, q5py_plan *plan, q5_exchange *x, PyObject *result,
+                     q5py_reply *reply, PyObject **ret_awaitable);
+/* Takes the current exception and lets the API's exception handlers answer it; always fills in a
+ * reply (500 as the last resort) and leaves no exception. */
+void q5py_plan_fail(q5py_state *state, q5py_plan *plan, q5_exchange *x, PyObject *request,
+                    q5py_reply *reply);
+
+#endif

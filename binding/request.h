@@ -1,0 +1,21 @@
+/* _quintette.Request: the Python face of an exchange. The project's request class derives from it
+ * and from django.http.HttpRequest; it is created here without calling __init__. */
+#ifndef Q5PY_REQUEST_H
+#define Q5PY_REQUEST_H
+
+#include "q5py.h"
+
+typedef struct q5py_request {
+    PyObject_HEAD
+    q5_exchange *x; /* one reference; never NULL once created by C */
+    PyObject *server; /* owned; _quintette.Server or NULL when detached */
+    char peer_host[46];
+    uint16_t peer_port;
+} q5py_request;
+
+/* An instance of the class that set_request_class registered (by default Request itself); takes
+ * its own reference to x. Cached per exchange: further calls return the same object. New
+ * reference or NULL. */
+PyObject *q5py_request_new(q5py_state *state, q5_exchange *x);
+
+#endif
