@@ -22,8 +22,11 @@ typedef struct q5_h1_parser {
     size_t scanned;             /* offset up to which that line was searched for its end */
     size_t error;               /* offset of the byte at fault, after an error */
     uint8_t state;
+    uint8_t blank_lines; /* CRLFs skipped before the request line */
+    uint8_t connection;  /* options seen in Connection fields */
 } q5_h1_parser;
 
+/* Makes ready for one head; also before every further one on the same connection. */
 Q5_EXTERN void q5_h1_init(q5_h1_parser *parser, const q5_h1_limits *limits, q5_head *head);
 
 /* Parses one head from buf, which begins with the first byte of the request and holds len bytes,
@@ -31,10 +34,13 @@ Q5_EXTERN void q5_h1_init(q5_h1_parser *parser, const q5_h1_limits *limits, q5_h
  * CRLFs before the request line are skipped (at most 2; RFC 9112, 2.2).
  *
  * Q5_OK: *ret_len is the length of the head; head is filled in and points into buf.
- * Q5_AGAIN: more bytes are needed; call again with the longer buffer. No byte is read twice.
+ * Q5_AGAIN: more bytes are needed; call again with the longer buffer. However the input is
+ * cut, a byte is looked at three times at most.
+ * Q5_ESTATE: the head was complete or at fault before; q5_h1_init comes first.
  * Any other status: the request is malformed; parser->error is the byte's offset, and
  * q5_status_http() says what to answer; the connection must be closed after it. A fault is
- * reported as soon as the line that has it is complete or over its limit.
+ * reported at the latest when the line that has it is complete or over its limit, and is the same
+ * however the input is cut: the first one in the order of the bytes.
  *
  * Content-Length and Transfer-Encoding are judged here: one of them at most, one Content-Length,
  * no lists, digits only, below 2^63; "chunked" alone, only in HTTP/1.1. Host: exactly one

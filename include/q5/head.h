@@ -70,10 +70,14 @@ typedef struct q5_field {
 
 typedef struct q5_head {
     q5_slice method;
-    q5_slice target;         /* as sent */
-    q5_slice path;           /* the target's path, still percent-encoded; "*" for asterisk-form */
-    q5_slice query;          /* behind the first '?', without it */
-    q5_slice host;           /* authority of an absolute-form target, else the Host field's value */
+    q5_slice target; /* as sent */
+    /* Still percent-encoded; "*" for asterisk-form, "" for CONNECT, "/" for an absolute-form
+     * target without one. */
+    q5_slice path;
+    q5_slice query; /* behind the first '?', without it; base is NULL where there is no '?' */
+    /* The authority of an absolute-form or CONNECT target, else the Host field's value (RFC 9112,
+     * 3.2.2: the target wins); base is NULL where HTTP/1.0 sent neither. */
+    q5_slice host;
     uint64_t content_length; /* 0 unless has_length */
     uint16_t field_count;
     uint8_t method_id;     /* q5_method */
@@ -81,8 +85,8 @@ typedef struct q5_head {
     bool has_length;       /* a Content-Length was sent */
     bool chunked;          /* Transfer-Encoding: chunked */
     bool keep_alive;       /* by version and Connection (RFC 9112, 9.3) */
-    bool expect_continue;
-    bool upgrade;
+    bool expect_continue;  /* Expect: 100-continue, in HTTP/1.1 and with a body to come */
+    bool upgrade;          /* Upgrade, named in Connection, in HTTP/1.1 (RFC 9110, 7.8) */
     /* Index of the first field of each known id, -1 where it was not sent. */
     int16_t known[Q5_FIELD_COUNT];
     q5_field fields[Q5_FIELDS_MAX];
