@@ -16,6 +16,8 @@ typedef struct q5_chunked_decoder {
     uint32_t trailer_len;
     uint8_t digits;
     uint8_t state;
+    uint8_t name_len; /* of the present trailer; name holds its first bytes */
+    char name[32];
 } q5_chunked_decoder;
 
 Q5_EXTERN void q5_chunked_init(q5_chunked_decoder *decoder);
@@ -25,10 +27,14 @@ Q5_EXTERN void q5_chunked_init(q5_chunked_decoder *decoder);
  *
  * Q5_OK: call again with what lies behind *ret_used (or with more input when nothing does).
  * Q5_DONE: the body and its trailers are complete; bytes behind *ret_used belong to the next
- * request. Any other status: malformed, *ret_used is the offset of the byte at fault; close.
+ * request; ret_data is empty then. Any other status: malformed, *ret_used is the offset of the
+ * byte at fault; close. Q5_ESTATE: called again after Q5_DONE.
+ *
+ * A call ends behind a run of data, so every byte of the body is handed out once, in order.
  *
  * Strict: CRLF only, at most 16 hex digits, no white space around the size, exactly CRLF behind
- * each chunk's data; trailers are checked as fields and dropped (RFC 9110, 6.5.1). */
+ * each chunk's data; trailers are checked as fields and dropped; none may bear a name of
+ * Q5_FIELD_MAP, which frame, route or modify the request (RFC 9110, 6.5.1). */
 Q5_EXTERN int q5_chunked_decode(q5_chunked_decoder *decoder, const char *buf, size_t len,
                                 size_t *ret_used, q5_slice *ret_data);
 
