@@ -16,7 +16,6 @@ PREFIX ?= /usr/local
 PYTHON_IN_VENV := .venv/bin/python
 EXT_BUILD := build/ext
 EXT_OUTPUT := $(CURDIR)/python/quintette
-ATLAS := examples/atlas
 
 .PHONY: help
 help: ## List the verbs
@@ -67,7 +66,7 @@ fuzz: ## Fuzz each parser for FUZZ_TIME seconds, from its corpus
 .PHONY: bench
 bench: setup ## Measure the server (and its peers, where installed)
 	@scripts/setup.sh bench
-	@scripts/bench.sh $(ARGS)
+	@$(PYTHON_IN_VENV) bench/run.py $(ARGS)
 
 .PHONY: lint
 lint: setup ## Formatters, linters and type checkers, all of them
@@ -82,7 +81,8 @@ wheel: setup ## Build dist/*.whl and the sdist, install the wheel into a fresh v
 .PHONY: docs
 docs: setup ## Build the documentation into docs/site
 	@scripts/setup.sh docs
-	@.venv/bin/mkdocs build --quiet --strict
+	@.venv/bin/mkdocs build --quiet --strict --site-dir build/docs
+	@rm -rf docs/site && cp -r build/docs docs/site
 	@echo "docs/site/index.html"
 
 .PHONY: install-lib
