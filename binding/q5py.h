@@ -17,6 +17,11 @@
     XX(cookies)                  \
     XX(streaming)                \
     XX(content)                  \
+    XX(__aiter__)                \
+    XX(file_to_stream)           \
+    XX(is_async)                 \
+    XX(OutputString)             \
+    XX(_store)                   \
     XX(call_soon)                \
     XX(context)                  \
     XX(add_done_callback)        \

@@ -1,0 +1,124 @@
+"""The ``QUINTETTE`` setting: one dictionary, every key with a default, every mistake named."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from functools import lru_cache
+from typing import Annotated, Any, Literal
+
+import msgspec
+from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+from msgspec import Meta
+
+Count = Annotated[int, Meta(ge=1)]
+Bytes = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[float, Meta(gt=0)]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
+    """``QUINTETTE`` once it was read. docs/settings.md says what each key means."""
+
+    # Processes and threads
+    workers: Count | Literal["auto"] = 1
+    threads: Count | None = None
+    backlog: Count = 2048
+    drain_seconds: Annotated[float, Meta(ge=0)] = 30.0
+
+    # Logs
+    access_log: bool = True
+    log_format: Literal["auto", "text", "json"] = "auto"
+
+    # Files
+    serve_static: bool | None = None
+    serve_media: bool = False
+
+    # Limits
+    body_max_bytes: Bytes = 10 * 1024 * 1024
+    spool_bytes: Bytes = 2_500_000
+    request_line_bytes: Bytes = 8 * 1024
+    head_bytes: Bytes = 32 * 1024
+    head_fields: Annotated[int, Meta(ge=1, le=128)] = 100
+    head_seconds: Seconds = 10.0
+    body_idle_seconds: Seconds = 30.0
+    body_floor_bytes_per_second: Annotated[int, Meta(ge=0)] = 240
+    write_idle_seconds: Seconds = 30.0
+    keep_alive_seconds: Seconds = 15.0
+    requests_per_connection: Count = 1000
+    connections_max: Count = 10_000
+
+    def worker_count(self) -> int:
+        return _cpus() if self.workers == "auto" else self.workers
+
+    def thread_count(self) -> int:
+        return self.threads or min(32, _cpus() + 4)
+
+    def limits(self) -> dict[str, int]:
+        """What the server in C calls these limits: bytes, milliseconds, counts."""
+        return {
+            "body_max": self.body_max_bytes,
+            "spool_min": self.spool_bytes,
+            "line_max": self.request_line_bytes,
+            "head_max": self.head_bytes,
+            "fields_max": self.head_fields,
+            "head_timeout_msec": _msec(self.head_seconds),
+            "body_idle_msec": _msec(self.body_idle_seconds),
+            "body_floor_per_s": self.body_floor_bytes_per_second,
+            "write_idle_msec": _msec(self.write_idle_seconds),
+            "keep_alive_msec": _msec(self.keep_alive_seconds),
+            "requests_max": self.requests_per_connection,
+            "connections_max": self.connections_max,
+        }
+
+
+def get_settings() -> Settings:
+    """The settings of this project. ImproperlyConfigured names the key that is wrong."""
+    return _read()
+
+
+def parse(value: object) -> Settings:
+    if not isinstance(value, dict):
+        raise ImproperlyConfigured(f"QUINTETTE must be a dict, not {type(value).__name__}.")
+    known = [field.encode_name for field in msgspec.structs.fields(Settings)]
+    for key in value:
+        if key not in known:
+            close = difflib.get_close_matches(str(key).upper(), known, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise ImproperlyConfigured(f"QUINTETTE has an unknown key {key!r}.{hint}")
+    try:
+        return msgspec.convert(value, Settings)
+    except msgspec.ValidationError as error:
+        raise ImproperlyConfigured(_explain(str(error), value)) from None
+
+
+@lru_cache(maxsize=1)
+def _read() -> Settings:
+    return parse(getattr(django_settings, "QUINTETTE", {}))
+
+
+def _explain(message: str, value: dict[Any, Any]) -> str:
+    # msgspec says "Expected `int` >= 1 - at `$.WORKERS`".
+    reason, _, place = message.rpartition(" - at ")
+    key = place.strip("`").removeprefix("$.")
+    reason = reason.replace("`", "")
+    got = f" (it is {value[key]!r})" if key in value else ""
+    return f"QUINTETTE[{key!r}]: {reason[:1].lower()}{reason[1:]}{got}."
+
+
+def _cpus() -> int:
+    # What this process may use, where the system can tell (cgroups are not asked).
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _msec(seconds: float) -> int:
+    return max(1, round(seconds * 1000))
+
+
+def _forget(*, setting: str, **_kwargs: object) -> None:
+    if setting == "QUINTETTE":
+        _read.cache_clear()
+
+
+setting_changed.connect(_forget, dispatch_uid="quintette.conf")

@@ -1,0 +1,192 @@
+"""Django's request over the server's: every attribute is made on first touch.
+
+``_quintette.Request`` holds the head and body as they were received; ``HttpRequest`` gives the
+methods. What Django's handlers set eagerly in ``__init__`` is a ``cached_property`` here: the
+first access stores it in the instance, and assignment works as on any attribute.
+"""
+
+from __future__ import annotations
+
+import os
+from io import BytesIO
+from typing import IO, Any
+
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
+from django.http import HttpRequest, QueryDict, parse_cookie
+from django.http.request import RawPostDataException, UnreadablePostError
+from django.utils.datastructures import MultiValueDict
+from django.utils.functional import cached_property
+
+from quintette import _quintette
+
+_wire_method = _quintette.Request.method.__get__
+_wire_path = _quintette.Request.path.__get__
+_wire_scheme = _quintette.Request.scheme.__get__
+
+# Bytes of a spooled body that are read ahead.
+_READ_AHEAD = 64 * 1024
+
+
+class Request(_quintette.Request, HttpRequest):
+    """A ``django.http.HttpRequest`` for one request that Quintette's server received."""
+
+    resolver_match = None
+    _read_started = False
+
+    __repr__ = HttpRequest.__repr__
+
+    # --- request line
+
+    @cached_property
+    def method(self) -> str:
+        return _wire_method(self).upper()
+
+    @cached_property
+    def path_info(self) -> str:
+        return self._wire_path_info()
+
+    @cached_property
+    def path(self) -> str:
+        path = self._wire_path_info()
+        prefix = self.script_name.rstrip("/")
+        return f"{prefix}/{path.removeprefix('/')}" if prefix else path
+
+    @cached_property
+    def script_name(self) -> str:
+        return settings.FORCE_SCRIPT_NAME or ""
+
+    def _wire_path_info(self) -> str:
+        path = _wire_path(self) or "/"
+        prefix = self.script_name.rstrip("/")
+        # A proxy may have taken the prefix away or left it: both are understood.
+        if prefix and (path == prefix or path.startswith(f"{prefix}/")):
+            return path[len(prefix) :] or "/"
+        return path
+
+    scheme = HttpRequest.scheme
+
+    def _get_scheme(self) -> str:
+        return _wire_scheme(self)
+
+    # --- head
+
+    @cached_property
+    def META(self) -> dict[str, Any]:
+        meta = _quintette.Request.environ(self)
+        meta["SCRIPT_NAME"] = self.script_name
+        meta["PATH_INFO"] = self._wire_path_info()
+        meta["wsgi.url_scheme"] = _wire_scheme(self)
+        meta["wsgi.multithread"] = True
+        meta["wsgi.multiprocess"] = True
+        # A chunked body has been received as a whole: say its length as CGI wants (RFC 3875,
+        # 4.1.2), since Django's and others' parsers read nothing without it.
+        if self.body_len and "CONTENT_LENGTH" not in meta:
+            meta["CONTENT_LENGTH"] = str(self.body_len)
+        return meta
+
+    @property
+    def environ(self) -> dict[str, Any]:
+        """META, under the name that WSGI code knows it by."""
+        return self.META
+
+    @cached_property
+    def GET(self) -> QueryDict:
+        meta = self.__dict__.get("META")
+        query = self.query_string if meta is None else meta["QUERY_STRING"].encode("latin-1")
+        return QueryDict(query, encoding=self._encoding)
+
+    @cached_property
+    def COOKIES(self) -> dict[str, str]:
+        meta = self.__dict__.get("META")
+        if meta is None or (raw := meta.get("HTTP_COOKIE")) == self.field("cookie"):
+            return self.cookies()
+        # Middleware has changed the field, or it was sent more than once.
+        return parse_cookie((raw or "").encode("latin-1").decode(errors="replace"))
+
+    # --- media type and encoding
+
+    @cached_property
+    def content_type(self) -> str:
+        self._read_content_type()
+        return self.__dict__["content_type"]
+
+    @cached_property
+    def content_params(self) -> dict[str, str]:
+        self._read_content_type()
+        return self.__dict__["content_params"]
+
+    @cached_property
+    def _encoding(self) -> str | None:
+        self._read_content_type()
+        return self.__dict__["_encoding"]
+
+    def _read_content_type(self) -> None:
+        # These stay should the field be malformed (BadRequest), so that the page about the
+        # error can be made from this same request.
+        self.__dict__.setdefault("_encoding", None)
+        self.__dict__.setdefault("content_type", "")
+        self.__dict__.setdefault("content_params", {})
+        if self.field("content-type") is not None or "META" in self.__dict__:
+            self._set_content_type_params(self.META)
+
+    def _set_encoding(self, value: str | None) -> None:
+        if "content_type" not in self.__dict__:
+            # Now, or else the field's charset would replace `value` later.
+            self._read_content_type()
+        self._encoding = value
+        self.__dict__.pop("GET", None)
+        self.__dict__.pop("_post", None)
+
+    encoding = property(lambda self: self._encoding, _set_encoding)
+
+    # --- body
+
+    @cached_property
+    def _stream(self) -> IO[bytes]:
+        fd = self.body_fd()
+        return BytesIO(self.body_bytes()) if fd < 0 else os.fdopen(fd, "rb", _READ_AHEAD)
+
+    @property
+    def body(self) -> bytes:
+        body = self.__dict__.get("_body")
+        if body is not None:
+            return body
+        if self._read_started:
+            raise RawPostDataException(
+                "You cannot access body after reading from request's data stream"
+            )
+        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        if limit is not None and self.body_len > limit:
+            raise RequestDataTooBig(
+                "Request body exceeded settings.DATA_UPLOAD_MAX_MEMORY_SIZE."
+            )
+        try:
+            body = self.body_bytes()
+        except OSError as error:
+            raise UnreadablePostError(*error.args) from error
+        self._body = body
+        self._stream = BytesIO(body)
+        return body
+
+    def _get_post(self) -> QueryDict:
+        if "_post" not in self.__dict__:
+            self._load_post_and_files()
+        return self._post
+
+    def _set_post(self, post: QueryDict) -> None:
+        self._post = post
+
+    POST = property(_get_post, _set_post)
+
+    @property
+    def FILES(self) -> MultiValueDict[str, Any]:
+        if "_files" not in self.__dict__:
+            self._load_post_and_files()
+        return self._files
+
+    def close(self) -> None:
+        HttpRequest.close(self)
+        stream = self.__dict__.get("_stream")
+        if stream is not None:
+            stream.close()

@@ -1,0 +1,170 @@
+"""The project's middleware and views, called once per request that no typed route takes.
+
+The server calls ``SyncHandler`` in a thread of its pool, ``AsyncHandler`` on the event loop.
+Both give back the ``HttpResponse``; the server writes it and then calls its ``close()``, which
+sends ``request_finished``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.core import signals
+from django.core.cache import close_caches
+from django.core.handlers.base import BaseHandler, reset_urlconf
+from django.db import close_old_connections, reset_queries
+from django.dispatch import Signal
+from django.http import FileResponse
+from django.http.response import HttpResponseBase
+from django.urls import set_script_prefix
+
+from quintette.http.files import sendable
+from quintette.http.request import Request
+from quintette.server.threads import RequestThread, RequestThreads
+
+# Files that the kernel cannot send are read in pieces of this size, as Django's ASGI handler does.
+FILE_BLOCK_SIZE = 64 * 1024
+# Idle threads kept for asynchronous views that call synchronous code.
+IDLE_THREADS_MAX = 32
+
+# Django's own receivers of request_started and request_finished. They tidy up what belongs to the
+# thread they run in, so for a request that used no thread there is nothing to do.
+_PER_THREAD = (reset_queries, close_old_connections, close_caches, reset_urlconf)
+
+
+class SyncHandler(BaseHandler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.load_middleware()
+
+    def __call__(self, request: Request) -> HttpResponseBase:
+        set_script_prefix(_script_prefix())
+        signals.request_started.send(sender=type(self), environ=request.environ)
+        try:
+            response = self.get_response(request)
+        except BaseException:
+            # A broken error page, or DEBUG_PROPAGATE_EXCEPTIONS: the server answers 500.
+            request.close()
+            signals.request_finished.send(sender=type(self))
+            raise
+        _prepare(response, type(self))
+        return response
+
+
+class AsyncHandler(BaseHandler):
+    """What Django's ASGIHandler does between receiving and sending.
+
+    Synchronous code of one request (middleware, signal receivers, ``sync_to_async``) runs in one
+    thread, up to and with ``response.close()``.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.load_middleware(is_async=True)
+        self._threads = RequestThreads(IDLE_THREADS_MAX, _first_in_thread)
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def __call__(self, request: Request) -> HttpResponseBase:
+        thread = self._threads.enter()
+        sender = type(self)
+        try:
+            set_script_prefix(_script_prefix())
+            if _has_other_receivers(signals.request_started, sender):
+                await signals.request_started.asend(sender=sender, scope=_scope(request))
+            response = await self.get_response_async(request)
+        except BaseException:
+            # Above all CancelledError: the client has left.
+            self._close(thread, partial(_close_unanswered, request, sender))
+            raise
+        _prepare(response, sender)
+        if response.streaming and not response.is_async and not _has_file(response):
+            response.streaming_content = _pulled_in(thread, response.streaming_content)
+        response.close = partial(self._close, thread, response.close)
+        return response
+
+    async def aclose(self) -> None:
+        """Waits for the responses that are being closed; then gives the threads back."""
+        await asyncio.gather(*self._closing, return_exceptions=True)
+        self._threads.close()
+
+    def _close(self, thread: RequestThread, close: Callable[[], None]) -> None:
+        if not thread.used and not _has_other_receivers(signals.request_finished, type(self)):
+            close()
+            thread.release()
+            return
+        # In the request's thread. Whoever calls does not wait for it.
+        task = asyncio.get_running_loop().create_task(
+            _close_in_thread(thread, close), context=thread.context
+        )
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+
+def _script_prefix() -> str:
+    return settings.FORCE_SCRIPT_NAME or "/"
+
+
+def _scope(request: Request) -> dict[str, Any]:
+    """As much of an ASGI scope as receivers of request_started are known to look at."""
+    return {
+        "type": "http",
+        "method": request.method,
+        "scheme": request.scheme,
+        "path": request.path,
+        "raw_path": request.raw_path,
+        "query_string": request.query_string,
+        "headers": [(name.lower(), value) for name, value in request.fields],
+        "client": request.client,
+        "server": request.server,
+    }
+
+
+def _has_other_receivers(signal: Signal, sender: type[BaseHandler]) -> bool:
+    waiting: list[Any]
+    plain, waiting = signal._live_receivers(sender)
+    return bool(waiting) or any(receiver not in _PER_THREAD for receiver in plain)
+
+
+def _first_in_thread() -> None:
+    reset_queries()
+    close_old_connections()
+
+
+def _prepare(response: HttpResponseBase, sender: type[BaseHandler]) -> None:
+    response._handler_class = sender
+    if isinstance(response, FileResponse) and response.block_size == FileResponse.block_size:
+        response.block_size = FILE_BLOCK_SIZE
+
+
+def _has_file(response: HttpResponseBase) -> bool:
+    return getattr(response, "file_to_stream", None) is not None and sendable(response) is not None
+
+
+def _close_unanswered(request: Request, sender: type[BaseHandler]) -> None:
+    request.close()
+    signals.request_finished.send(sender=sender)
+
+
+async def _close_in_thread(thread: RequestThread, close: Callable[[], None]) -> None:
+    try:
+        await sync_to_async(close)()
+    finally:
+        thread.release()
+
+
+async def _pulled_in(thread: RequestThread, chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """A synchronous stream of an asynchronous view, iterated in the request's thread."""
+    loop = asyncio.get_running_loop()
+    context = contextvars.copy_context()
+    end = object()
+    while True:
+        chunk = await loop.run_in_executor(thread, context.run, next, chunks, end)
+        if chunk is end:
+            return
+        yield chunk

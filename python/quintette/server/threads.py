@@ -1,0 +1,79 @@
+"""Threads for the synchronous code of asynchronous requests.
+
+asgiref wants all ``sync_to_async`` calls of one request in one thread, and starts a thread per
+request for it. Here an idle thread is taken, on the first such call, and handed on afterwards, so
+that a request without synchronous code costs no thread, and database connections persist.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from asgiref.sync import SyncToAsync, ThreadSensitiveContext
+
+T = TypeVar("T")
+
+
+class RequestThread(Executor):
+    """The executor of one request; asgiref calls ``submit``. Used on the loop's thread alone."""
+
+    def __init__(self, pool: RequestThreads) -> None:
+        self._pool = pool
+        self._worker: ThreadPoolExecutor | None = None
+        self._key: ThreadSensitiveContext | None = None
+
+    @property
+    def used(self) -> bool:
+        return self._worker is not None
+
+    def enter(self) -> None:
+        """From here on, ``sync_to_async`` in the current context leads to this thread."""
+        self._key = ThreadSensitiveContext()
+        SyncToAsync.thread_sensitive_context.set(self._key)
+        SyncToAsync.context_to_thread_executor[self._key] = self
+        self.context = contextvars.copy_context()
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        if self._worker is None:
+            self._worker = self._pool.take()
+            self._worker.submit(self._pool.on_first_use)
+        return self._worker.submit(fn, *args, **kwargs)
+
+    def release(self) -> None:
+        """Ends the request. What is submitted later gets a thread from asgiref."""
+        if self._key is not None:
+            SyncToAsync.context_to_thread_executor.pop(self._key, None)
+            self._key = None
+        if self._worker is not None:
+            self._pool.give_back(self._worker)
+            self._worker = None
+
+
+class RequestThreads:
+    def __init__(self, idle_max: int, on_first_use: Callable[[], None]) -> None:
+        self.on_first_use = on_first_use
+        self._idle_max = idle_max
+        self._idle: list[ThreadPoolExecutor] = []
+
+    def enter(self) -> RequestThread:
+        thread = RequestThread(self)
+        thread.enter()
+        return thread
+
+    def take(self) -> ThreadPoolExecutor:
+        if self._idle:
+            return self._idle.pop()
+        return ThreadPoolExecutor(max_workers=1, thread_name_prefix="quintette-async")
+
+    def give_back(self, worker: ThreadPoolExecutor) -> None:
+        if len(self._idle) < self._idle_max:
+            self._idle.append(worker)
+        else:
+            worker.shutdown(wait=False)
+
+    def close(self) -> None:
+        while self._idle:
+            self._idle.pop().shutdown(wait=False)
