@@ -64,8 +64,8 @@ static int absolute_form(q5_h1_parser *parser) {
     const char *pos = head->path.base;
     const char *end = pos + head->path.len;
     size_t scheme = 0;
-    if (head->path.len > 7 && q5_slice_ieq(q5_slice_make(pos, 7), Q5_LIT("http://"))) scheme = 7;
-    if (head->path.len > 8 && q5_slice_ieq(q5_slice_make(pos, 8), Q5_LIT("https://"))) scheme = 8;
+    if (head->path.len >= 7 && q5_slice_ieq(q5_slice_make(pos, 7), Q5_LIT("http://"))) scheme = 7;
+    if (head->path.len >= 8 && q5_slice_ieq(q5_slice_make(pos, 8), Q5_LIT("https://"))) scheme = 8;
     if (scheme == 0) return q5__h1_fault(parser, Q5_ETARGET, pos);
     const char *host = pos + scheme;
     const char *path = memchr(host, '/', (size_t)(end - host));
