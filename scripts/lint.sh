@@ -30,7 +30,7 @@ c_files() { # c_files FOLDER...: tracked or new, not ignored, sources and header
 clang_tidy() { # needs the compile commands of a build with the extension
     scripts/build-extension.sh build/ext python/quintette &&
         c_files lib binding | grep '\.c$' |
-        xargs -P "$(nproc)" -n 8 "$(scripts/clang-tool.sh clang-tidy)" -p build/ext --quiet
+        xargs -P "$(nproc)" -n 1 "$(scripts/clang-tool.sh clang-tidy)" -p build/ext --quiet
 }
 
 typed_atlas() { # from its own folder, with Django's plugin

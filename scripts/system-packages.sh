@@ -83,8 +83,8 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     apt-get update -qq >/dev/null
     goal_needs "$1" # the name of clang's runtime may be known only now
     # shellcheck disable=SC2086  # a list of names
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing \
-        >/dev/null
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq -o Dpkg::Use-Pty=0 \
+        --no-install-recommends $missing >/dev/null
     goal_needs "$1"
     [ -z "$missing" ] || { echo "Still missing after the installation:$missing" >&2; exit 1; }
 else
