@@ -279,7 +279,14 @@ static void run(const row *rows, size_t count) {
         memcpy(text, r->good, r->good_len);
         memcpy(text + r->good_len, r->bad, r->bad_len);
         h1_result want = {.status = r->status, .at = r->good_len};
-        h1_check(&limits, r->why, text, r->good_len + r->bad_len, want);
+        size_t len = r->good_len + r->bad_len;
+        h1_check(&limits, r->why, text, len, want);
+        /* No byte more is waited for than the line's end, and for a bare LF none. */
+        const char *line_end = memchr(r->bad, '\n', r->bad_len);
+        if (line_end == NULL) continue;
+        len = r->good_len + (size_t)(line_end - r->bad) + 1;
+        h1_expect(r->why, "line, whole", h1_feed(&limits, text, len, len, 1), want);
+        h1_expect(r->why, "line, bytes", h1_feed(&limits, text, len, 0, 1), want);
     }
 }
 
