@@ -72,7 +72,7 @@ class Request(_quintette.Request, HttpRequest):
     # --- head
 
     @cached_property
-    def META(self) -> dict[str, Any]:
+    def META(self) -> dict[str, Any]:  # noqa: N802
         meta = _quintette.Request.environ(self)
         meta["SCRIPT_NAME"] = self.script_name
         meta["PATH_INFO"] = self._wire_path_info()
@@ -91,18 +91,18 @@ class Request(_quintette.Request, HttpRequest):
         return self.META
 
     @cached_property
-    def GET(self) -> QueryDict:
+    def GET(self) -> QueryDict:  # noqa: N802
         meta = self.__dict__.get("META")
         query = self.query_string if meta is None else meta["QUERY_STRING"].encode("latin-1")
         return QueryDict(query, encoding=self._encoding)
 
     @cached_property
-    def COOKIES(self) -> dict[str, str]:
-        meta = self.__dict__.get("META")
-        if meta is None or (raw := meta.get("HTTP_COOKIE")) == self.field("cookie"):
+    def COOKIES(self) -> dict[str, str]:  # noqa: N802
+        raw = self.META.get("HTTP_COOKIE", "")
+        if raw.isascii() and raw == self.field("cookie"):
             return self.cookies()
-        # Middleware has changed the field, or it was sent more than once.
-        return parse_cookie((raw or "").encode("latin-1").decode(errors="replace"))
+        # Sent more than once, changed by middleware, or UTF-8, which WSGI servers have allowed.
+        return parse_cookie(raw.encode("latin-1").decode(errors="replace"))
 
     # --- media type and encoding
 
@@ -158,9 +158,7 @@ class Request(_quintette.Request, HttpRequest):
             )
         limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         if limit is not None and self.body_len > limit:
-            raise RequestDataTooBig(
-                "Request body exceeded settings.DATA_UPLOAD_MAX_MEMORY_SIZE."
-            )
+            raise RequestDataTooBig("Request body exceeded settings.DATA_UPLOAD_MAX_MEMORY_SIZE.")
         try:
             body = self.body_bytes()
         except OSError as error:
@@ -180,7 +178,7 @@ class Request(_quintette.Request, HttpRequest):
     POST = property(_get_post, _set_post)
 
     @property
-    def FILES(self) -> MultiValueDict[str, Any]:
+    def FILES(self) -> MultiValueDict[str, Any]:  # noqa: N802
         if "_files" not in self.__dict__:
             self._load_post_and_files()
         return self._files

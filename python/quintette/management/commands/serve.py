@@ -1,0 +1,236 @@
+"""``manage.py serve``."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+import time
+from argparse import ArgumentParser, ArgumentTypeError, BooleanOptionalAction
+from typing import Any
+
+import msgspec
+from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import BaseCommand, CommandError
+
+from quintette.conf import Settings, get_settings
+from quintette.server.address import Address, AddressError, listen, parse_address
+
+
+class Command(BaseCommand):
+    help = (
+        "Serves the project over HTTP: for development, where it restarts when code changes, "
+        "and in production, behind a proxy that does TLS."
+    )
+    requires_system_checks: list[str] = []
+    suppressed_base_arguments = {"--verbosity"}
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "addrport",
+            nargs="?",
+            metavar="ADDRESS:PORT",
+            help="where to listen: 8000, 0.0.0.0:8000, [::1]:8000 (default: 127.0.0.1:8000)",
+        )
+        parser.add_argument(
+            "-6", "--ipv6", action="store_true", help="listen on ::1 when no address is given"
+        )
+        group = parser.add_argument_group("processes")
+        group.add_argument(
+            "--workers",
+            type=_count_or_auto,
+            metavar="N",
+            help="worker processes; auto: one per CPU (default: QUINTETTE['WORKERS'], 1)",
+        )
+        group.add_argument(
+            "--threads",
+            type=_count,
+            metavar="N",
+            help="threads per worker for synchronous views (default: QUINTETTE['THREADS'])",
+        )
+        group.add_argument(
+            "--drain-seconds",
+            type=float,
+            metavar="SECONDS",
+            help="what requests in flight get when the server stops "
+            "(default: QUINTETTE['DRAIN_SECONDS'], 30)",
+        )
+        group.add_argument(
+            "--reload",
+            action="store_true",
+            default=None,
+            dest="reload",
+            help="restart when code changes (default: with DEBUG and one worker)",
+        )
+        group.add_argument(
+            "--noreload", "--no-reload", action="store_false", default=None, dest="reload"
+        )
+        group = parser.add_argument_group("logs")
+        group.add_argument(
+            "--access-log",
+            action=BooleanOptionalAction,
+            default=None,
+            help="one line per request (default: QUINTETTE['ACCESS_LOG'], on)",
+        )
+        group.add_argument(
+            "--log-format",
+            choices=["auto", "text", "json"],
+            help="auto: text on a terminal, else JSON (default: QUINTETTE['LOG_FORMAT'], auto)",
+        )
+        group = parser.add_argument_group("static files")
+        group.add_argument(
+            "--nostatic",
+            action="store_true",
+            help="do not serve STATIC_URL from the finders when DEBUG is on",
+        )
+        group.add_argument(
+            "--insecure-static",
+            action="store_true",
+            help="serve STATIC_URL from the finders although DEBUG is off",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["no_color"]:
+            os.environ["DJANGO_COLORS"] = "nocolor"
+        if options["force_color"]:
+            os.environ["FORCE_COLOR"] = "1"
+        try:
+            settings = _merge(get_settings(), options)
+            address = parse_address(options["addrport"], ipv6=options["ipv6"])
+        except (AddressError, ImproperlyConfigured) as error:
+            raise CommandError(str(error)) from error
+        if not django_settings.DEBUG and not django_settings.ALLOWED_HOSTS:
+            raise CommandError(
+                "ALLOWED_HOSTS is empty and DEBUG is off: every request would be refused. "
+                'Set ALLOWED_HOSTS, say to ["example.com"].'
+            )
+        from quintette.server.logs import configure
+
+        configure(settings.log_format)
+        code = _Serve(self, settings, address, options).run()
+        if code:
+            sys.exit(code)
+
+
+class _Serve:
+    """One run of the command, in whichever of its processes this is."""
+
+    def __init__(
+        self, command: Command, settings: Settings, address: Address, options: dict[str, Any]
+    ) -> None:
+        self._command = command
+        self._settings = settings
+        self._address = address
+        self._options = options
+
+    def run(self) -> int:
+        from quintette.server.reloader import ChildSide, Reloader
+
+        side = ChildSide.from_environment()
+        if side is not None:
+            return self._run_child(side)
+        reload = self._options["reload"]
+        workers = self._settings.worker_count()
+        if reload is None:
+            reload = django_settings.DEBUG and workers == 1
+        elif reload and workers > 1:
+            raise CommandError("--reload works with one worker; leave one of the two out.")
+        if not reload:
+            return self._run_workers(workers)
+        _address, [fd] = self._listen(1)
+        return Reloader(fd).run()
+
+    def _run_workers(self, workers: int) -> int:
+        from quintette.server.runner import prepare_fork
+        from quintette.server.supervisor import Supervisor
+
+        # The address first: that it is taken is known at once, and cheaply.
+        address, fds = self._listen(workers)
+        application = self._load()
+        prepare_fork()
+
+        def run_worker(fd: int, on_ready: Any, life: int) -> None:
+            self._serve(application, fd, on_ready, parent_fd=life)
+
+        supervisor = Supervisor(fds, run_worker, drain_seconds=self._settings.drain_seconds)
+        return supervisor.run(lambda: self._greet(address, application, reload=False))
+
+    def _run_child(self, side: Any) -> int:
+        from quintette.server import reloader
+        from quintette.server.address import address_of
+
+        began = time.monotonic()
+        fd, starts = map(int, os.environ.pop(reloader.LISTEN_VARIABLE).split())
+        application = self._load()
+        address = address_of(fd, self._address)
+
+        def ready() -> None:
+            if starts == 0:
+                self._greet(address, application, reload=True)
+            else:
+                reloader.logger.info("Serving again after %.1f s", time.monotonic() - began)
+
+        settings = msgspec.structs.replace(self._settings, drain_seconds=reloader.DRAIN_SECONDS)
+        self._serve(
+            dataclasses.replace(application, settings=settings), fd, ready, setup=side.setup
+        )
+        return 0
+
+    def _serve(self, application: Any, fd: int, on_ready: Any, **more: Any) -> None:
+        from quintette.server.logs import access_style
+        from quintette.server.runner import Worker, prepare_process
+
+        style = access_style(self._settings.log_format, enabled=self._settings.access_log)
+        prepare_process()
+        Worker(application, [fd], style).run(on_ready, **more)
+
+    def _listen(self, count: int) -> tuple[Address, list[int]]:
+        try:
+            return listen(self._address, count, self._settings.backlog)
+        except AddressError as error:
+            raise CommandError(str(error)) from error
+
+    def _load(self) -> Any:
+        """Everything that can fail: checks, URLconf, middleware, routes."""
+        from quintette.server import static
+        from quintette.server.runner import load_application
+
+        if not self._options["skip_checks"]:
+            self._command.check()
+        static_url = None
+        if not self._options["nostatic"]:
+            static_url = static.development_url(insecure=self._options["insecure_static"])
+        try:
+            return load_application(self._settings, static_url=static_url)
+        except ImproperlyConfigured as error:
+            raise CommandError(str(error)) from error
+
+    def _greet(self, address: Address, application: Any, *, reload: bool) -> None:
+        from quintette.server.banner import Banner, one_line
+        from quintette.server.logs import logger, wants_json
+
+        workers, threads = self._settings.worker_count(), self._settings.thread_count()
+        if wants_json(self._settings.log_format, sys.stderr):
+            logger.info("%s", one_line(address), extra={"url": address.url, "workers": workers})
+            return
+        banner = Banner(sys.stderr)
+        banner.show(address, workers=workers, threads=threads, reload=reload)
+        banner.routes(application.report)
+
+
+def _merge(settings: Settings, options: dict[str, Any]) -> Settings:
+    """What the command line says wins over the settings."""
+    names = ("workers", "threads", "drain_seconds", "access_log", "log_format")
+    given = {name: options[name] for name in names if options[name] is not None}
+    return msgspec.structs.replace(settings, **given)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise ArgumentTypeError(f"{text!r} is not a number of at least 1")
+    return int(text)
+
+
+def _count_or_auto(text: str) -> int | str:
+    return text if text == "auto" else _count(text)

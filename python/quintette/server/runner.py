@@ -1,0 +1,195 @@
+"""One worker: a process with an event loop, the server in C on it, and a pool of threads."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.db import connections
+
+from quintette import _quintette
+from quintette.conf import Settings
+from quintette.http.request import Request
+from quintette.server import lift, static
+from quintette.server.banner import Report
+from quintette.server.handler import AsyncHandler, SyncHandler
+from quintette.server.logs import AccessLog
+
+logger = logging.getLogger("quintette.server")
+
+STDOUT = 1
+# How often a drain looks whether the last request has gone.
+DRAIN_POLL_SECONDS = 0.02
+# What a cancelled task or thread may still take before the process ends without it.
+LAST_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Application:
+    """The project, loaded: all that can fail has been done. Made before workers are forked."""
+
+    settings: Settings
+    sync_handler: SyncHandler
+    async_handler: AsyncHandler | None
+    router: Any
+    report: Report
+    mounts: list[static.Mount]
+
+
+def load_application(settings: Settings, *, static_url: str | None = None) -> Application:
+    router, report, has_async = lift.build_router()
+    handler = static.StaticFilesSyncHandler(static_url) if static_url else SyncHandler()
+    return Application(
+        settings=settings,
+        sync_handler=handler,
+        async_handler=AsyncHandler() if has_async else None,
+        router=router,
+        report=report,
+        mounts=static.mounts(settings),
+    )
+
+
+class Worker:
+    """Serves `application` on listening sockets until it is told to stop. Used once."""
+
+    def __init__(self, application: Application, fds: list[int], access_log: AccessLog) -> None:
+        self._application = application
+        self._fds = fds
+        self._access_log = access_log
+        self._stops = 0
+        self._stopping = asyncio.Event()
+        self._stop_now = asyncio.Event()
+
+    def run(
+        self,
+        on_ready: Callable[[], None],
+        *,
+        parent_fd: int = -1,
+        setup: Callable[[asyncio.AbstractEventLoop], None] | None = None,
+    ) -> None:
+        """on_ready is called once connections are accepted. When parent_fd reads as ended the
+        parent is dead, and the worker stops as by SIGTERM."""
+        poller = _quintette.Poller()
+        loop = asyncio.SelectorEventLoop(poller)
+        poller.bind_loop(loop)
+        asyncio.set_event_loop(loop)
+        loop.set_exception_handler(_log_loop_error)
+        try:
+            loop.add_signal_handler(signal.SIGTERM, self.stop)
+            # Ctrl-C reaches the whole process group, but the parent decides.
+            loop.add_signal_handler(signal.SIGINT, lambda: None)
+            if parent_fd >= 0:
+                loop.add_reader(parent_fd, self._parent_gone, loop, parent_fd)
+            if setup is not None:
+                setup(loop)
+            loop.run_until_complete(self._serve(poller, on_ready))
+        finally:
+            _close_loop(loop)
+
+    def stop(self) -> None:
+        """The first call drains, the second one does not wait."""
+        self._stops += 1
+        self._stopping.set()
+        if self._stops > 1:
+            self._stop_now.set()
+
+    def _parent_gone(self, loop: asyncio.AbstractEventLoop, parent_fd: int) -> None:
+        loop.remove_reader(parent_fd)
+        self.stop()
+
+    async def _serve(self, poller: Any, on_ready: Callable[[], None]) -> None:
+        application = self._application
+        settings = application.settings
+        threads = _quintette.ThreadPool(settings.thread_count())
+        server = _quintette.Server(
+            poller,
+            router=application.router,
+            django_sync=application.sync_handler,
+            django_async=application.async_handler,
+            threads=threads,
+            limits=settings.limits(),
+            statics=application.mounts,
+            access_log=int(self._access_log),
+            access_log_fd=STDOUT,
+            on_error=log_request_error,
+            debug=django_settings.DEBUG,
+        )
+        try:
+            for fd in self._fds:
+                server.accept_on(fd)
+            # What was loaded stays: the collector need not look at it again.
+            gc.collect()
+            gc.freeze()
+            on_ready()
+            await self._stopping.wait()
+            await self._drain(server, settings.drain_seconds)
+        finally:
+            server.close()
+            if application.async_handler is not None:
+                await application.async_handler.aclose()
+            threads.stop(LAST_SECONDS)
+
+    async def _drain(self, server: Any, seconds: float) -> None:
+        server.drain()
+        for fd in self._fds:
+            os.close(fd)
+        end = time.monotonic() + seconds
+        while not server.drained and not self._stop_now.is_set() and time.monotonic() < end:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stop_now.wait(), DRAIN_POLL_SECONDS)
+        if not server.drained:
+            open_connections = server.stats().get("connections", 0)
+            logger.warning("%d connections were cut when the server stopped", open_connections)
+
+
+def prepare_process() -> None:
+    """Once per process that serves, before its first request."""
+    _quintette.set_request_class(Request)
+
+
+def prepare_fork() -> None:
+    """In the parent, before it forks: nothing may be shared that must not be."""
+    for connection in connections.all(initialized_only=True):
+        connection.close()
+    # The collector writes into the objects it visits; frozen ones stay shared.
+    gc.collect()
+    gc.freeze()
+
+
+def log_request_error(error: BaseException, request: Request | None = None) -> None:
+    """An exception that nobody answered; the client was told 500."""
+    where = f"{request.method} {request.path}" if request is not None else "a request"
+    logger.error("Unhandled error in %s", where, exc_info=error)
+
+
+def _log_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    message = context.get("message", "Error on the event loop")
+    logger.error("%s", message, exc_info=context.get("exception"))
+
+
+def _close_loop(loop: asyncio.AbstractEventLoop) -> None:
+    try:
+        tasks = asyncio.all_tasks(loop)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            loop.run_until_complete(asyncio.wait(tasks, timeout=LAST_SECONDS))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
+def exit_process(code: int) -> None:
+    """Ends a worker although a thread may still be stuck in the project's code."""
+    logging.shutdown()
+    os._exit(code)
