@@ -1,0 +1,24 @@
+/* Texts to Python values, and what Python 3.11 lacks. */
+#ifndef Q5PY_CONVERT_H
+#define Q5PY_CONVERT_H
+
+#include "plan_data.h"
+
+/* The text as a value of param, NULL and *ret_fault when it is refused, or NULL with an exception
+ * set (out of memory, or anything that param->convert raised: *ret_fault is Q5PY_FAULT_CONVERT). */
+PyObject *q5py_convert_text(const q5py_param *param, q5_slice text, q5py_fault *ret_fault);
+
+/* A str of UTF-8, or NULL with UnicodeDecodeError. */
+static inline PyObject *q5py_str(q5_slice text) {
+    return PyUnicode_DecodeUTF8(text.base, (Py_ssize_t)text.len, NULL);
+}
+
+/* Digits with an optional sign, within 64 bits. */
+bool q5py_parse_int(q5_slice text, int64_t *ret_value);
+
+/* Takes the current exception: a new reference, normalised, or NULL. */
+PyObject *q5py_exception_take(void);
+/* Sets it again; steals the reference. */
+void q5py_exception_set(PyObject *exception);
+
+#endif
