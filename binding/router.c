@@ -72,6 +72,26 @@ static PyObject *router_add(PyObject *object, PyObject *args) {
                         error, method ? method : "*", pattern);
 }
 
+PyDoc_STRVAR(add_async_doc,
+             "add_async(pattern)\n\n"
+             "Requests for this path, whatever their method, go to the server's django_async: an\n"
+             "asynchronous Django view answers them. Raises ValueError as add() does.");
+
+static PyObject *router_add_async(PyObject *object, PyObject *arg) {
+    q5py_router *self = (q5py_router *)object;
+    Py_ssize_t len;
+    const char *pattern = PyUnicode_AsUTF8AndSize(arg, &len);
+    if (!pattern || check_building(self) < 0) return NULL;
+    size_t error = 0;
+    /* A route that is no plan. None is there for ever. */
+    int status = q5_router_add(self->router, Q5_METHOD_OTHER, q5_slice_make(pattern, (size_t)len),
+                               Py_None, &error);
+    if (status == Q5_OK) Py_RETURN_NONE;
+    if (status != Q5_EROUTE) return q5py_raise_status(status);
+    return PyErr_Format(PyExc_ValueError, "%s (at offset %zu of %s)", q5_status_text(status), error,
+                        pattern);
+}
+
 /* Runs under the GIL, as q5_router_match does here. An exception is nobody's to handle. */
 static bool custom_accepts(void *ctx, q5_slice segment) {
     const q5py_custom *custom = ctx;
@@ -192,6 +212,7 @@ static Py_ssize_t router_length(PyObject *object) {
 
 static PyMethodDef router_methods[] = {
     {"add", router_add, METH_VARARGS, add_doc},
+    {"add_async", router_add_async, METH_O, add_async_doc},
     {"add_converter", router_add_converter, METH_VARARGS, add_converter_doc},
     {"match", router_match, METH_VARARGS, match_doc},
     {NULL, NULL, 0, NULL},

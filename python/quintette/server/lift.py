@@ -43,7 +43,7 @@ def _lift_api(report: Report) -> Any:
 
 def _add(router: Any, view: AsyncView) -> str:
     try:
-        router.add(None, view.path, _quintette.ASYNC_VIEW)
+        router.add_async(view.path)
     except ValueError as error:
         return str(error)
     return ""
