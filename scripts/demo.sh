@@ -12,7 +12,18 @@ export DEBUG=1
 "$python" manage.py load_atlas --if-empty
 "$python" manage.py create_demo_admin
 
-case $host in 0.0.0.0 | ::) shown=localhost ;; *:*) shown="[$host]" ;; *) shown=$host ;; esac
+listen=$host
+case $host in
+127.* | localhost | ::1) hosts="" ;;
+0.0.0.0 | ::) hosts="*" ;;
+*) hosts=$host ;;
+esac
+if [ -n "$hosts" ]; then
+    export ALLOWED_HOSTS="$hosts"
+    echo "Note: whoever reaches $host can log in as admin / atlas."
+fi
+case $host in *:*) listen="[$host]" ;; esac
+case $host in 0.0.0.0) shown=localhost ;; ::) shown="[::1]" ;; *) shown=$listen ;; esac
 cat <<END
 
   The atlas    http://$shown:$port/
@@ -22,4 +33,4 @@ cat <<END
   Ctrl+C stops it.
 
 END
-exec "$python" manage.py serve --host "$host" --port "$port"
+exec "$python" manage.py serve "$listen:$port"
