@@ -92,7 +92,7 @@ q5_router_each(const q5_router *router,
  * Time: no branch of the tree is followed twice from one place of the path, whatever the patterns,
  * so the work is bounded by nodes of the tree times length of the path and, unless a parameter is
  * followed by text that its own converter would take too, visits each node once. No allocation, no
- * recursion deeper than Q5_ROUTE_PARAMS_MAX; about 6 KiB of stack.
+ * recursion deeper than Q5_ROUTE_PARAMS_MAX; about 5 KiB of stack.
  *
  * Q5_OK: match is filled in. Q5_NOT_FOUND: allow is 0 when the path is unknown (see slash_differs),
  * else the path is known and the method is not (405). Q5_EENCODING: the path has a '%' without two

@@ -85,11 +85,8 @@ static int close_bracket(guard *g, bool object) {
 }
 
 int q5_json_guard(const char *text, size_t len, const q5_json_limits *limits, size_t *ret_error) {
-    guard g;
-    g.text = text;
-    g.len = len;
+    guard g = {.text = text, .len = len};
     g.limits = limits ? *limits : q5_json_limits_default();
-    g.depth = g.keys = 0;
     if (g.limits.depth_max > Q5_JSON_DEPTH_MAX) g.limits.depth_max = Q5_JSON_DEPTH_MAX;
 
     size_t at = 0;

@@ -147,7 +147,8 @@ static bool start(walk *w) {
     return follow(w, w->router->root, 0, 0);
 }
 
-/* Whether the path is known with its slash at the end removed or, if there is none, added. */
+/* Whether the path is known with its slash at the end removed or, if there is none, added. Uses up
+ * the walk. */
 static bool slash_differs(walk *w) {
     char copy[Q5_ROUTE_SLASH_PATH_MAX + 1];
     q5_route_match scratch;
@@ -162,7 +163,10 @@ static bool slash_differs(walk *w) {
     }
     w->match = &scratch;
     w->any_method = true;
-    return start(w);
+    bool known = start(w);
+    w->match = NULL;
+    w->path = q5_slice_make(NULL, 0);
+    return known;
 }
 
 int q5_router_match(const q5_router *router, q5_method method, q5_slice path,
