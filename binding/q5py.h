@@ -29,15 +29,50 @@
     XX(cancel)                   \
     XX(result)                   \
     XX(_ready)                   \
+    XX(run)                      \
+    XX(finish)                   \
+    XX(throw)                    \
+    XX(_loop)                    \
+    XX(start)                    \
     XX(__anext__)
 
+/* The module's types. */
+#define Q5PY_TYPES(XX) \
+    XX(poller)         \
+    XX(server)         \
+    XX(request)        \
+    XX(task)           \
+    XX(thread_pool)    \
+    XX(job)            \
+    XX(router)         \
+    XX(plan)           \
+    XX(call)           \
+    XX(memory)         \
+    XX(stream)
+
+/* Objects of other modules that are used while serving. */
+#define Q5PY_IMPORTS(XX)                                      \
+    XX(swap_current_task)    /* 3.12+, else NULL */           \
+    XX(current_tasks)        /* 3.11: the dict, else NULL */  \
+    XX(register_task)                                         \
+    XX(unregister_task)                                       \
+    XX(set_running_loop)                                      \
+    XX(get_running_loop)                                      \
+    XX(task_class)           /* asyncio.Task */               \
+    XX(cancelled_error)                                       \
+    XX(invalid_state_error)                                   \
+    XX(selector_key)                                          \
+    XX(thread_class)         /* threading.Thread */           \
+    XX(request_class)        /* what set_request_class gave */ \
+    XX(registry)             /* dict of what register() gave */
+
 typedef struct q5py_state {
-    PyTypeObject *poller_type, *server_type, *request_type, *task_type, *thread_pool_type,
-        *job_type, *router_type, *plan_type, *call_type, *memory_type, *stream_type;
-    PyObject *asyncio_enter_task, *asyncio_leave_task, *asyncio_register_task,
-        *asyncio_unregister_task, *asyncio_set_running_loop, *cancelled_error, *invalid_state_error;
-    /* Set by quintette at import: HttpResponseBase, and what F and G register; see registry.c. */
-    PyObject *registry;
+#define XX(name) PyTypeObject *name##_type;
+    Q5PY_TYPES(XX)
+#undef XX
+#define XX(name) PyObject *name;
+    Q5PY_IMPORTS(XX)
+#undef XX
 #define XX(name) PyObject *str_##name;
     Q5PY_NAMES(XX)
 #undef XX
@@ -54,6 +89,7 @@ q5py_state *q5py_state_of(PyObject *module);
 PyObject *q5py_raise_status(int status);
 
 /* Each adds its type to the module; 0 or -1. Called once by module.c. */
+int q5py_init_stream(PyObject *module, q5py_state *state);
 int q5py_init_poller(PyObject *module, q5py_state *state);
 int q5py_init_server(PyObject *module, q5py_state *state);
 int q5py_init_request(PyObject *module, q5py_state *state);

@@ -22,6 +22,7 @@ typedef struct q5py_reply {
     int file_fd;
     uint64_t file_offset, file_len;
     bool stream_is_async;
+    bool file_is_ours; /* file_fd is a duplicate that the reply closes */
     /* NULL, or an owned object whose close() is called once the response has left or the client
      * has (Django's HttpResponse.close: request_finished). Called on the thread that made the reply
      * for thread jobs, else on the loop's. */

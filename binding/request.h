@@ -6,9 +6,8 @@
 #include "q5py.h"
 
 typedef struct q5py_request {
-    PyObject_HEAD
-    q5_exchange *x; /* one reference; never NULL once created by C */
-    PyObject *server; /* owned; _quintette.Server or NULL when detached */
+    PyObject_HEAD q5_exchange *x; /* one reference; never NULL once created by C */
+    PyObject *server;             /* owned; _quintette.Server or NULL when detached */
     char peer_host[46];
     uint16_t peer_port;
 } q5py_request;

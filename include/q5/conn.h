@@ -28,7 +28,7 @@ typedef struct q5_spool_ops {
     /* Returns NULL on failure. */
     void *(*open)(void *ctx);
     int (*write)(void *spool, q5_slice data);
-    void (*close)(void *spool);
+    void (*close)(void *ctx, void *spool);
     void *ctx;
 } q5_spool_ops;
 
@@ -67,6 +67,10 @@ typedef struct q5_app {
     void (*on_head)(void *ctx, q5_exchange *x);
     /* Head and body are complete. Answer now or later. */
     void (*on_request)(void *ctx, q5_exchange *x);
+    /* The client will send no more (it has left, or closed its sending half) while the request is
+     * being handled. True: give the request up (on_gone follows); false: answer it all the same.
+     * NULL stands for false. */
+    bool (*on_eof)(void *ctx, q5_exchange *x);
     /* A streamed response may be continued. */
     void (*on_drain)(void *ctx, q5_exchange *x);
     /* The client left, or a deadline passed, before the response was complete. */
@@ -99,6 +103,7 @@ struct q5_exchange {
     q5_route_match match; /* the application's room */
     void *user;           /* the application's */
     q5_msec begin_msec;   /* when the head was complete */
+    uint64_t begin_usec;  /* the application's, for its log */
     /* Response so far; for logs. */
     int status;        /* HTTP status, 0 before q5_response_start */
     uint64_t sent_len; /* body bytes handed over */
@@ -118,6 +123,7 @@ struct q5_exchange {
     q5_buf body_buf;
     q5_buf out; /* the response's head */
     const q5_alloc *alloc;
+    const q5_spool_ops *spool_ops; /* of `spool` */
     q5_exchange *next_free;
     struct q5_exchange_pool *pool;
 };
@@ -157,10 +163,13 @@ Q5_EXTERN void *q5_conn_transport(const q5_conn *conn);
 Q5_EXTERN int q5_conn_recv_space(q5_conn *conn, char **ret_base, size_t *ret_len);
 /* n bytes were put there. Parses, calls back. */
 Q5_EXTERN void q5_conn_received(q5_conn *conn, size_t n, q5_msec now);
+/* Nothing could be received: gives back the memory of a connection that is between requests. */
+Q5_EXTERN void q5_conn_release_idle(q5_conn *conn, q5_msec now);
 /* The client will send no more. */
 Q5_EXTERN void q5_conn_eof(q5_conn *conn, q5_msec now);
 /* Works off bytes that were received while another request was handled. Call it after each event,
- * until it answers false. */
+ * until it
+ * answers false. */
 Q5_EXTERN bool q5_conn_resume(q5_conn *conn, q5_msec now);
 
 typedef void (*q5_release)(void *ctx);
@@ -177,11 +186,14 @@ typedef struct q5_segment {
 
 /* The queued segments, oldest first; *ret_count may be 0. Valid until the next call. */
 Q5_EXTERN const q5_segment *q5_conn_output(const q5_conn *conn, size_t *ret_count);
-/* The first n bytes of the output have left. */
+/* The first n bytes of the output have left; called after every attempt to send, with 0 too. */
 Q5_EXTERN void q5_conn_sent(q5_conn *conn, uint64_t n, q5_msec now);
 Q5_EXTERN bool q5_conn_has_output(const q5_conn *conn);
 /* The connection has nothing more to send or receive: flush is complete, close the socket. */
 Q5_EXTERN bool q5_conn_finished(const q5_conn *conn);
+/* The client may still be sending a body that nobody reads: a transport should close its sending
+ * half first and read on for a while, lest a reset destroys the answer (RFC 9112, 9.6). */
+Q5_EXTERN bool q5_conn_lingers(const q5_conn *conn);
 /* Between two requests, with nothing received of the next one. */
 Q5_EXTERN bool q5_conn_idle(const q5_conn *conn);
 /* No further request after the present one. */
@@ -220,7 +232,14 @@ Q5_EXTERN int q5_response_file(q5_exchange *x, int fd, uint64_t offset, uint64_t
 Q5_EXTERN int q5_response_end(q5_exchange *x);
 /* The response cannot be completed: the connection is cut after what is queued. */
 Q5_EXTERN void q5_response_abort(q5_exchange *x);
+/* Takes back what was begun, as long as nothing of it was queued (state HEAD). */
+Q5_EXTERN void q5_response_reset(q5_exchange *x);
 /* A whole RFC 9457 problem document in one call; detail may be empty. */
 Q5_EXTERN int q5_response_problem(q5_exchange *x, int status, q5_slice detail);
+/* The same with an Allow field (405): `methods` has bit (1 << q5_method) for each; HEAD goes with
+ * GET, and OPTIONS is always allowed. */
+Q5_EXTERN int q5_response_not_allowed(q5_exchange *x, uint32_t methods);
+/* Adds that Allow field to a head. */
+Q5_EXTERN int q5_response_allow(q5_exchange *x, uint32_t methods);
 
 #endif

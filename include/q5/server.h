@@ -13,12 +13,13 @@ typedef struct q5_server_config {
     q5_conn_config conn;
     uint32_t connections_max; /* accepting pauses at it */
     uint32_t accept_batch;    /* connections accepted per event, so that others get their turn */
+    uint64_t memory_max; /* bytes of RSS: 503 from 90 % on, no accepting from 95 % on; 0: off */
 } q5_server_config;
 
 Q5_EXTERN q5_server_config q5_server_config_default(void);
 
 typedef struct q5_server_stats {
-    uint64_t accepted, requests, faults, timeouts;
+    uint64_t accepted, requests, faults, timeouts, shed;
     uint32_t connections;
 } q5_server_stats;
 
@@ -37,11 +38,16 @@ Q5_EXTERN void q5_server_destroy(q5_server *server);
 Q5_EXTERN int q5_server_accept_on(q5_server *server, int fd);
 /* Stops accepting, closes idle connections, lets the others finish their request. */
 Q5_EXTERN void q5_server_drain(q5_server *server);
+/* Closes all connections now. Not from a callback. */
+Q5_EXTERN void q5_server_abort(q5_server *server);
 /* After a drain: true once no connection is left. */
 Q5_EXTERN bool q5_server_drained(const q5_server *server);
 /* Milliseconds until q5_server_tick must be called; -1: no need. */
 Q5_EXTERN int q5_server_timeout_msec(q5_server *server);
-/* Deadlines, queued output, resumed connections. Call after each q5_poller_deliver. */
+/* Reads the clock. Call between q5_poller_wait and q5_poller_deliver. */
+Q5_EXTERN void q5_server_refresh(q5_server *server);
+/* Deadlines, queued output, resumed connections. Call after each q5_poller_deliver, and before each
+ * wait when responses were given since. */
 Q5_EXTERN void q5_server_tick(q5_server *server);
 Q5_EXTERN const q5_server_stats *q5_server_get_stats(const q5_server *server);
 /* The pool and configuration, for connections over other transports on the same thread. */

@@ -1,0 +1,380 @@
+/* From a complete request to a reply: typed handlers on the loop or in a thread, Django views in a
+ * thread or, when they are async, on the loop. All callbacks come with the GIL held and must leave
+ * no exception behind. */
+#include "server.h"
+
+#include "convert.h"
+#include "request.h"
+
+/* ---- flights --------------------------------------------------------------------------------- */
+
+static q5py_flight *flight_begin(q5py_server *server, q5_exchange *x) {
+    q5py_flight *flight = q5_arena_alloc(&x->arena, sizeof(*flight));
+    PyObject *context = flight ? PyContext_Copy(server->context) : NULL;
+    if (!context) {
+        PyErr_Clear();
+        return NULL;
+    }
+    *flight = (q5py_flight){.context = context};
+    flight->server = (q5py_server *)Py_NewRef(server);
+    flight->x = q5_exchange_ref(x);
+    q5py_reply_init(&flight->reply);
+    x->user = flight;
+    server->flights++;
+    return flight;
+}
+
+void q5py_flight_end(q5py_flight *flight) {
+    q5_exchange *x = flight->x;
+    q5py_server *server = flight->server;
+    server->flights--;
+    x->user = NULL;
+    q5py_args_clear(&flight->args);
+    q5py_reply_clear(&flight->reply);
+    q5py_feed_free(flight);
+    Py_CLEAR(flight->request);
+    Py_CLEAR(flight->context);
+    Py_CLEAR(flight->task);
+    Py_CLEAR(flight->drained);
+    q5py_stream_detach(flight);
+    q5_exchange_unref(x);
+    Py_DECREF(server);
+}
+
+void q5py_flight_gone(q5py_flight *flight) {
+    flight->gone = true;
+    if (flight->feed)
+        q5py_feed_wake(flight);
+    else if (flight->task)
+        q5py_task_cancel(flight->task, NULL);
+}
+
+void q5py_server_error(q5py_server *server, PyObject *request) {
+    PyObject *exception = q5py_exception_take();
+    if (!exception) return;
+    PyObject *done = NULL;
+    if (server->on_error)
+        done = PyObject_CallFunctionObjArgs(server->on_error, exception,
+                                            request ? request : Py_None, NULL);
+    if (!done) {
+        if (PyErr_Occurred()) PyErr_WriteUnraisable(server->on_error);
+        q5py_exception_set(exception);
+        PyErr_WriteUnraisable((PyObject *)server);
+        return;
+    }
+    Py_DECREF(done);
+    Py_DECREF(exception);
+}
+
+PyObject *q5py_server_loop(q5py_server *server) {
+    if (server->poller && server->poller->loop) return Py_NewRef(server->poller->loop);
+    PyObject *loop = PyObject_CallNoArgs(server->state->get_running_loop);
+    if (loop == Py_None) {
+        Py_DECREF(loop);
+        PyErr_SetString(PyExc_RuntimeError, "no event loop runs in this thread");
+        return NULL;
+    }
+    return loop;
+}
+
+/* ---- jobs in other threads ------------------------------------------------------------------- */
+
+/* _quintette.Job: a job in the hands of a Python executor or loop. */
+typedef struct job_object {
+    PyObject_HEAD q5py_job *job; /* NULL once finished */
+} job_object;
+
+static PyObject *job_run(PyObject *op, PyObject *unused) {
+    (void)unused;
+    q5py_job *job = ((job_object *)op)->job;
+    if (job) job->run(job);
+    Py_RETURN_NONE;
+}
+
+static PyObject *job_finish(PyObject *op, PyObject *unused) {
+    (void)unused;
+    q5py_job *job = ((job_object *)op)->job;
+    ((job_object *)op)->job = NULL;
+    if (job) job->finish(job);
+    Py_RETURN_NONE;
+}
+
+static void job_dealloc(PyObject *op) {
+    PyTypeObject *type = Py_TYPE(op);
+    type->tp_free(op);
+    Py_DECREF(type);
+}
+
+static PyMethodDef job_methods[] = {
+    {"run", job_run, METH_NOARGS, "run(): in a worker thread"},
+    {"finish", job_finish, METH_NOARGS, "finish(): afterwards, on the loop's thread"},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot job_slots[] = {
+    {Py_tp_doc, "Work for an executor: call run(), then finish()."},
+    {Py_tp_dealloc, job_dealloc},
+    {Py_tp_methods, job_methods},
+    {0, NULL},
+};
+
+PyType_Spec q5py_job_spec = {
+    .name = "quintette._quintette.Job",
+    .basicsize = sizeof(job_object),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = job_slots,
+};
+
+static PyObject *make_job_object(q5py_state *state, q5py_job *job) {
+    job_object *op = (job_object *)state->job_type->tp_alloc(state->job_type, 0);
+    if (op) op->job = job;
+    return (PyObject *)op;
+}
+
+int q5py_server_submit(q5py_server *server, q5py_job *job) {
+    if (server->executor) {
+        PyObject *op = make_job_object(server->state, job);
+        PyObject *done = op ? PyObject_CallOneArg(server->executor, op) : NULL;
+        Py_XDECREF(op);
+        Py_XDECREF(done);
+        return done ? 0 : -1;
+    }
+    if (!server->threads || !server->poller) {
+        PyErr_SetString(PyExc_RuntimeError, "the server has no threads for synchronous handlers");
+        return -1;
+    }
+    return q5py_thread_pool_submit(server->threads, job, server->poller);
+}
+
+void q5py_server_post(q5py_server *server, q5py_job *job) {
+    if (server->poller) {
+        q5py_poller_post(server->poller, job);
+        return;
+    }
+    PyObject *loop = server->memory_loop;
+    PyObject *op = make_job_object(server->state, job);
+    PyObject *finish = op ? PyObject_GetAttr(op, server->state->str_finish) : NULL;
+    PyObject *done =
+        finish && loop ? PyObject_CallMethod(loop, "call_soon_threadsafe", "O", finish) : NULL;
+    Py_XDECREF(done);
+    Py_XDECREF(finish);
+    Py_XDECREF(op);
+    if (!done) q5py_server_error(server, NULL);
+}
+
+/* ---- outcomes -------------------------------------------------------------------------------- */
+
+/* The current exception becomes the reply. */
+static void fail(q5py_flight *flight) {
+    q5py_server *server = flight->server;
+    q5py_reply_clear(&flight->reply);
+    q5py_reply_init(&flight->reply);
+    if (flight->plan) {
+        q5py_plan_fail(server->state, flight->plan, flight->x, flight->request, &flight->reply);
+        return;
+    }
+    q5py_server_error(server, flight->request);
+    flight->reply.status = 500;
+}
+
+static void finish_on_loop(q5py_job *job) {
+    q5py_flight *flight = Q5_CONTAINER_OF(job, q5py_flight, job);
+    q5py_reply_send(flight);
+}
+
+static void submit(q5py_flight *flight, void (*run)(q5py_job *)) {
+    flight->job.run = run;
+    flight->job.finish = finish_on_loop;
+    if (q5py_server_submit(flight->server, &flight->job) == 0) return;
+    fail(flight);
+    q5py_reply_send(flight);
+}
+
+/* ---- typed handlers -------------------------------------------------------------------------- */
+
+static void on_plan_task_end(q5py_task *task, void *arg);
+
+/* Encodes a result on the loop; true: a reply is ready, false: a coroutine was started for it. */
+static bool encode_on_loop(q5py_flight *flight, PyObject *result) {
+    PyObject *awaitable = NULL;
+    q5py_state *state = flight->server->state;
+    int rc = q5py_plan_encode(state, flight->plan, flight->x, result, &flight->reply, &awaitable);
+    if (rc < 0) fail(flight);
+    if (rc <= 0) return true;
+    q5py_task *task = flight->task;
+    task->on_end = on_plan_task_end;
+    q5py_task_continue(task, awaitable);
+    Py_DECREF(awaitable);
+    return false;
+}
+
+static void raise_outcome(q5py_task *task) {
+    PyObject *exception = task->exception;
+    PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
+}
+
+static void on_plan_task_end(q5py_task *task, void *arg) {
+    q5py_flight *flight = arg;
+    if (flight->gone) {
+        q5py_flight_end(flight);
+        return;
+    }
+    if (task->exception) {
+        raise_outcome(task);
+        fail(flight);
+    } else if (!encode_on_loop(flight, task->result)) {
+        return;
+    }
+    q5py_reply_send(flight);
+}
+
+int q5py_flight_start_task(q5py_flight *flight, PyObject *coro,
+                           void (*on_end)(q5py_task *, void *)) {
+    q5py_server *server = flight->server;
+    PyObject *loop = coro ? q5py_server_loop(server) : NULL;
+    q5py_task *task = loop ? q5py_task_new(server->state, loop, coro, flight->context) : NULL;
+    Py_XDECREF(loop);
+    Py_XDECREF(coro);
+    if (!task) return -1;
+    Py_XSETREF(flight->task, task);
+    task->on_end = on_end;
+    task->arg = flight;
+    /* The flight, and with it its reference to the task, may end within. */
+    Py_INCREF(task);
+    q5py_task_start(task);
+    Py_DECREF(task);
+    return 0;
+}
+
+static void run_on_loop(q5py_flight *flight) {
+    PyObject *result = NULL;
+    if (PyContext_Enter(flight->context) == 0) {
+        result = q5py_plan_call(flight->plan, &flight->args);
+        PyObject *error = result ? NULL : q5py_exception_take();
+        if (PyContext_Exit(flight->context)) PyErr_Clear();
+        if (error) q5py_exception_set(error);
+    }
+    PyObject *awaitable = NULL;
+    if (!result || q5py_plan_encode(flight->server->state, flight->plan, flight->x, result,
+                                    &flight->reply, &awaitable))
+        fail(flight);
+    Py_XDECREF(awaitable);
+    Py_XDECREF(result);
+    q5py_reply_send(flight);
+}
+
+static void in_context(q5py_flight *flight, void (*body)(q5py_flight *)) {
+    if (PyContext_Enter(flight->context)) {
+        fail(flight);
+        return;
+    }
+    body(flight);
+    if (PyContext_Exit(flight->context)) PyErr_WriteUnraisable(flight->context);
+}
+
+static void plan_body(q5py_flight *flight) {
+    PyObject *awaitable = NULL;
+    PyObject *result = q5py_plan_call(flight->plan, &flight->args);
+    if (!result || q5py_plan_encode(flight->server->state, flight->plan, flight->x, result,
+                                    &flight->reply, &awaitable))
+        fail(flight);
+    Py_XDECREF(awaitable);
+    Py_XDECREF(result);
+}
+
+/* The rest of a worker's run: what must happen on the thread that made the reply. */
+static void settle_in_thread(q5py_flight *flight) {
+    q5py_reply *reply = &flight->reply;
+    if (reply->stream && !reply->stream_is_async)
+        q5py_feed_run(flight);
+    else if (!reply->stream)
+        q5py_reply_close_here(flight);
+}
+
+static void plan_in_thread(q5py_job *job) {
+    q5py_flight *flight = Q5_CONTAINER_OF(job, q5py_flight, job);
+    in_context(flight, plan_body);
+    in_context(flight, settle_in_thread);
+}
+
+static void dispatch_plan(q5py_flight *flight) {
+    q5py_plan *plan = flight->plan;
+    if (q5py_plan_bind(flight->server->state, plan, flight->x, NULL, &flight->args)) {
+        fail(flight);
+        q5py_reply_send(flight);
+        return;
+    }
+    switch (plan->kind) {
+    case Q5PY_ASYNC:
+        if (q5py_flight_start_task(flight, q5py_plan_call(plan, &flight->args), on_plan_task_end)) {
+            fail(flight);
+            q5py_reply_send(flight);
+        }
+        break;
+    case Q5PY_LOOP:
+        run_on_loop(flight);
+        break;
+    case Q5PY_THREAD:
+        submit(flight, plan_in_thread);
+        break;
+    }
+}
+
+/* ---- Django views ---------------------------------------------------------------------------- */
+
+static void take_django_response(q5py_flight *flight, PyObject *response) {
+    if (!response || q5py_reply_from_django(flight->server->state, response, &flight->reply))
+        fail(flight);
+}
+
+static void django_body(q5py_flight *flight) {
+    flight->request = q5py_request_new(flight->server->state, flight->x);
+    PyObject *response =
+        flight->request ? PyObject_CallOneArg(flight->server->django_sync, flight->request) : NULL;
+    take_django_response(flight, response);
+    Py_XDECREF(response);
+    settle_in_thread(flight);
+    Py_CLEAR(flight->request);
+}
+
+static void django_in_thread(q5py_job *job) {
+    in_context(Q5_CONTAINER_OF(job, q5py_flight, job), django_body);
+}
+
+static void on_django_task_end(q5py_task *task, void *arg) {
+    q5py_flight *flight = arg;
+    if (flight->gone) {
+        q5py_flight_end(flight);
+        return;
+    }
+    if (task->exception) raise_outcome(task);
+    take_django_response(flight, task->exception ? NULL : task->result);
+    q5py_reply_send(flight);
+}
+
+static void dispatch_django_async(q5py_flight *flight) {
+    q5py_server *server = flight->server;
+    flight->request = q5py_request_new(server->state, flight->x);
+    PyObject *coro =
+        flight->request ? PyObject_CallOneArg(server->django_async, flight->request) : NULL;
+    if (q5py_flight_start_task(flight, coro, on_django_task_end) == 0) return;
+    fail(flight);
+    q5py_reply_send(flight);
+}
+
+void q5py_dispatch(q5py_server *server, q5_exchange *x) {
+    q5py_flight *flight = flight_begin(server, x);
+    if (!flight) {
+        q5_response_problem(x, 503, q5_slice_make(NULL, 0));
+        return;
+    }
+    PyObject *route = x->match.route;
+    if (route && Py_IS_TYPE(route, server->state->plan_type)) {
+        flight->plan = (q5py_plan *)route;
+        dispatch_plan(flight);
+    } else if (route && server->django_async) {
+        dispatch_django_async(flight);
+    } else {
+        submit(flight, django_in_thread);
+    }
+}

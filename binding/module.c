@@ -1,0 +1,201 @@
+/* The module: its state, its functions, and the types that the other files add. */
+#include "q5py.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+static q5py_state *get_state(PyObject *module) {
+    return PyModule_GetState(module);
+}
+
+q5py_state *q5py_state_of(PyObject *module) {
+    return get_state(module);
+}
+
+q5py_state *q5py_state_of_type(PyTypeObject *type) {
+    PyObject *module = PyType_GetModuleByDef(type, &q5py_module);
+    return module ? get_state(module) : NULL;
+}
+
+PyObject *q5py_raise_status(int status) {
+    switch (status) {
+    case Q5_ENOMEM:
+        return PyErr_NoMemory();
+    case Q5_EIO:
+    case Q5_EADDR:
+        return PyErr_SetFromErrno(PyExc_OSError);
+    case Q5_ECLOSED:
+        PyErr_SetString(PyExc_ConnectionError, q5_status_text(status));
+        break;
+    case Q5_ESTATE:
+        PyErr_SetString(PyExc_RuntimeError, q5_status_text(status));
+        break;
+    default:
+        PyErr_SetString(PyExc_ValueError, q5_status_text(status));
+        break;
+    }
+    return NULL;
+}
+
+/* ---- functions ------------------------------------------------------------------------------- */
+
+PyDoc_STRVAR(
+    listen_doc,
+    "listen(host, port, backlog=2048, reuse_port=False) -> int\n\n"
+    "A bound, listening, non-blocking TCP socket, as a file descriptor that the caller owns.\n"
+    "Raises OSError (EADDRINUSE, EACCES, EADDRNOTAVAIL).");
+
+static PyObject *module_listen(PyObject *module, PyObject *args, PyObject *kwargs) {
+    (void)module;
+    static char *keywords[] = {"host", "port", "backlog", "reuse_port", NULL};
+    const char *host;
+    unsigned short port;
+    int backlog = 2048, reuse_port = 0, fd, status;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sH|ip", keywords, &host, &port, &backlog,
+                                     &reuse_port))
+        return NULL;
+    Py_BEGIN_ALLOW_THREADS status = q5_listen_tcp(host, port, backlog, reuse_port, &fd);
+    Py_END_ALLOW_THREADS return status ? q5py_raise_status(status) : PyLong_FromLong(fd);
+}
+
+PyDoc_STRVAR(set_request_class_doc,
+             "set_request_class(cls)\n\nThe subclass of Request that handlers are given.");
+
+static PyObject *module_set_request_class(PyObject *module, PyObject *cls) {
+    q5py_state *state = get_state(module);
+    if (!PyType_Check(cls) || !PyType_IsSubtype((PyTypeObject *)cls, state->request_type)) {
+        PyErr_SetString(PyExc_TypeError, "a subclass of Request is needed");
+        return NULL;
+    }
+    Py_INCREF(cls);
+    Py_XSETREF(state->request_class, cls);
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(register_doc, "register(name, value)\n\nTells the extension about a Python object.");
+
+static PyObject *module_register(PyObject *module, PyObject *args) {
+    PyObject *name, *value;
+    if (!PyArg_ParseTuple(args, "UO", &name, &value)) return NULL;
+    if (PyDict_SetItem(get_state(module)->registry, name, value)) return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef module_methods[] = {
+    {"listen", (PyCFunction)(void (*)(void))module_listen, METH_VARARGS | METH_KEYWORDS,
+     listen_doc},
+    {"set_request_class", module_set_request_class, METH_O, set_request_class_doc},
+    {"register", module_register, METH_VARARGS, register_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+/* ---- state ----------------------------------------------------------------------------------- */
+
+static int import_into(PyObject **ret, const char *module_name, const char *attribute) {
+    PyObject *module = PyImport_ImportModule(module_name);
+    if (!module) return -1;
+    *ret = PyObject_GetAttrString(module, attribute);
+    Py_DECREF(module);
+    return *ret ? 0 : -1;
+}
+
+static int import_current_task(q5py_state *state) {
+#if PY_VERSION_HEX >= 0x030C0000
+    return import_into(&state->swap_current_task, "_asyncio", "_swap_current_task");
+#else
+    return import_into(&state->current_tasks, "_asyncio", "_current_tasks");
+#endif
+}
+
+static int import_all(q5py_state *state) {
+    if (import_current_task(state)) return -1;
+    if (import_into(&state->register_task, "asyncio.tasks", "_register_task")) return -1;
+    if (import_into(&state->unregister_task, "asyncio.tasks", "_unregister_task")) return -1;
+    if (import_into(&state->set_running_loop, "asyncio.events", "_set_running_loop")) return -1;
+    if (import_into(&state->get_running_loop, "asyncio.events", "_get_running_loop")) return -1;
+    if (import_into(&state->task_class, "asyncio", "Task")) return -1;
+    if (import_into(&state->cancelled_error, "asyncio", "CancelledError")) return -1;
+    if (import_into(&state->invalid_state_error, "asyncio", "InvalidStateError")) return -1;
+    if (import_into(&state->selector_key, "selectors", "SelectorKey")) return -1;
+    if (import_into(&state->thread_class, "threading", "Thread")) return -1;
+    return (state->registry = PyDict_New()) ? 0 : -1;
+}
+
+static int intern_names(q5py_state *state) {
+#define XX(name) \
+    if (!(state->str_##name = PyUnicode_InternFromString(#name))) return -1;
+    Q5PY_NAMES(XX)
+#undef XX
+    return 0;
+}
+
+static int module_exec(PyObject *module) {
+    q5py_state *state = get_state(module);
+    static int (*const inits[])(PyObject *, q5py_state *) = {
+        q5py_init_poller, q5py_init_server, q5py_init_request, q5py_init_task,   q5py_init_threads,
+        q5py_init_router, q5py_init_plan,   q5py_init_call,    q5py_init_memory, q5py_init_stream,
+    };
+    if (intern_names(state) || import_all(state)) return -1;
+    for (size_t i = 0; i < Q5_ARRAY_LEN(inits); i++)
+        if (inits[i](module, state)) return -1;
+    state->request_class = Py_NewRef(state->request_type);
+    /* The route of a path that an asynchronous Django view answers. */
+    if (PyModule_AddStringConstant(module, "ASYNC_VIEW", "async view")) return -1;
+    return PyModule_AddStringConstant(module, "scanner", q5_h1_scanner());
+}
+
+static int module_traverse(PyObject *module, visitproc visit, void *arg) {
+    q5py_state *state = get_state(module);
+#define XX(name) Py_VISIT(state->name##_type);
+    Q5PY_TYPES(XX)
+#undef XX
+#define XX(name) Py_VISIT(state->name);
+    Q5PY_IMPORTS(XX)
+#undef XX
+    return 0;
+}
+
+static int module_clear(PyObject *module) {
+    q5py_state *state = get_state(module);
+#define XX(name) Py_CLEAR(state->name##_type);
+    Q5PY_TYPES(XX)
+#undef XX
+#define XX(name) Py_CLEAR(state->name);
+    Q5PY_IMPORTS(XX)
+#undef XX
+#define XX(name) Py_CLEAR(state->str_##name);
+    Q5PY_NAMES(XX)
+#undef XX
+    return 0;
+}
+
+static void module_free(void *module) {
+    module_clear(module);
+}
+
+static PyModuleDef_Slot module_slots[] = {
+    {Py_mod_exec, module_exec},
+#if PY_VERSION_HEX >= 0x030C0000
+    {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED},
+#endif
+    {0, NULL},
+};
+
+struct PyModuleDef q5py_module = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "quintette._quintette",
+    .m_doc =
+        "The engine: sockets, HTTP, routing, typed handlers. Used by quintette, not by projects.",
+    .m_size = sizeof(q5py_state),
+    .m_methods = module_methods,
+    .m_slots = module_slots,
+    .m_traverse = module_traverse,
+    .m_clear = module_clear,
+    .m_free = module_free,
+};
+
+PyMODINIT_FUNC PyInit__quintette(void);
+
+PyMODINIT_FUNC PyInit__quintette(void) {
+    return PyModuleDef_Init(&q5py_module);
+}

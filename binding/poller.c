@@ -1,0 +1,486 @@
+/* A selectors.BaseSelector for asyncio whose wait also serves our connections. Requests are read,
+ * handled and answered inside select(); it returns to asyncio only when asyncio has work: one of
+ * its own descriptors is ready, a handle was scheduled, or its timeout has passed. */
+#include "poller.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <time.h>
+#include <unistd.h>
+
+#define EVENT_READ 1 /* selectors.EVENT_READ, EVENT_WRITE */
+#define EVENT_WRITE 2
+#define FD_MAX (1 << 20)
+
+typedef struct q5py_registration {
+    q5_watch watch;
+    q5py_poller *poller;
+    PyObject *key; /* owned SelectorKey */
+    long events;
+} q5py_registration;
+
+/* ---- hooks and inbox ------------------------------------------------------------------------- */
+
+void q5py_poller_add_hook(q5py_poller *self, q5py_poll_hook *hook) {
+    hook->prev = NULL;
+    hook->next = self->hooks;
+    if (hook->next) hook->next->prev = hook;
+    self->hooks = hook;
+}
+
+void q5py_poller_remove_hook(q5py_poller *self, q5py_poll_hook *hook) {
+    if (hook->prev)
+        hook->prev->next = hook->next;
+    else
+        self->hooks = hook->next;
+    if (hook->next) hook->next->prev = hook->prev;
+    hook->prev = hook->next = NULL;
+}
+
+void q5py_poller_post(q5py_poller *self, q5py_job *job) {
+    job->next = NULL;
+    pthread_mutex_lock(&self->lock);
+    if (self->inbox_last)
+        self->inbox_last->next = job;
+    else
+        self->inbox_first = job;
+    self->inbox_last = job;
+    pthread_mutex_unlock(&self->lock);
+    if (atomic_exchange(&self->waiting, false)) {
+        ssize_t n = write(self->wake_fds[1], "", 1);
+        (void)n; /* a full pipe wakes as well */
+    }
+}
+
+static bool inbox_empty(q5py_poller *self) {
+    pthread_mutex_lock(&self->lock);
+    bool empty = self->inbox_first == NULL;
+    pthread_mutex_unlock(&self->lock);
+    return empty;
+}
+
+static void work_off_inbox(q5py_poller *self) {
+    pthread_mutex_lock(&self->lock);
+    q5py_job *job = self->inbox_first;
+    self->inbox_first = self->inbox_last = NULL;
+    pthread_mutex_unlock(&self->lock);
+    while (job) {
+        q5py_job *next = job->next;
+        job->finish(job);
+        job = next;
+    }
+}
+
+static void on_wake(q5_watch *watch, unsigned events) {
+    (void)events;
+    char sink[64];
+    while (read(watch->fd, sink, sizeof(sink)) == sizeof(sink))
+        continue;
+}
+
+/* ---- registrations --------------------------------------------------------------------------- */
+
+static void on_ready(q5_watch *watch, unsigned events) {
+    q5py_registration *registration = Q5_CONTAINER_OF(watch, q5py_registration, watch);
+    long ready = 0;
+    if (events & Q5_POLL_READ) ready |= EVENT_READ;
+    if (events & Q5_POLL_WRITE) ready |= EVENT_WRITE;
+    ready &= registration->events;
+    if (!ready) return;
+    PyObject *pair = Py_BuildValue("(Ol)", registration->key, ready);
+    if (!pair || PyList_Append(registration->poller->ready, pair))
+        PyErr_WriteUnraisable((PyObject *)registration->poller);
+    Py_XDECREF(pair);
+}
+
+static unsigned poll_events(long events) {
+    return (events & EVENT_READ ? Q5_POLL_READ : 0) | (events & EVENT_WRITE ? Q5_POLL_WRITE : 0);
+}
+
+static q5py_registration *find(q5py_poller *self, int fd) {
+    return fd >= 0 && fd < self->registrations_cap ? self->registrations[fd] : NULL;
+}
+
+static int make_room(q5py_poller *self, int fd) {
+    if (fd < self->registrations_cap) return 0;
+    if (fd >= FD_MAX) {
+        PyErr_SetString(PyExc_ValueError, "file descriptor out of range");
+        return -1;
+    }
+    int cap = self->registrations_cap ? self->registrations_cap : 64;
+    while (cap <= fd)
+        cap *= 2;
+    size_t size = (size_t)cap * sizeof(*self->registrations);
+    q5py_registration **grown = PyMem_Realloc(self->registrations, size);
+    if (!grown) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    memset(grown + self->registrations_cap, 0,
+           (size_t)(cap - self->registrations_cap) * sizeof(*grown));
+    self->registrations = grown;
+    self->registrations_cap = cap;
+    return 0;
+}
+
+static PyObject *make_key(q5py_poller *self, PyObject *file, int fd, long events, PyObject *data) {
+    return PyObject_CallFunction(self->state->selector_key, "OilO", file, fd, events, data);
+}
+
+static int check_events(long events) {
+    if (events && !(events & ~(EVENT_READ | EVENT_WRITE))) return 0;
+    PyErr_Format(PyExc_ValueError, "Invalid events: %ld", events);
+    return -1;
+}
+
+static int remember(q5py_poller *self, int fd, PyObject *key) {
+    PyObject *number = PyLong_FromLong(fd);
+    if (!number) return -1;
+    int rc = key ? PyDict_SetItem(self->keys, number, key) : PyDict_DelItem(self->keys, number);
+    Py_DECREF(number);
+    return rc;
+}
+
+static PyObject *poller_register(PyObject *op, PyObject *args) {
+    q5py_poller *self = (q5py_poller *)op;
+    PyObject *file, *data = Py_None;
+    long events;
+    if (!PyArg_ParseTuple(args, "Ol|O", &file, &events, &data) || check_events(events)) return NULL;
+    int fd = PyObject_AsFileDescriptor(file);
+    if (fd < 0 || make_room(self, fd)) return NULL;
+    if (self->registrations[fd]) {
+        PyErr_Format(PyExc_KeyError, "%R (FD %d) is already registered", file, fd);
+        return NULL;
+    }
+    q5py_registration *registration = PyMem_Calloc(1, sizeof(*registration));
+    if (!registration) return PyErr_NoMemory();
+    *registration = (q5py_registration){.watch = {fd, on_ready}, .poller = self, .events = events};
+    registration->key = make_key(self, file, fd, events, data);
+    if (!registration->key || remember(self, fd, registration->key)) goto failed;
+    if (q5_poller_add(self->poller, &registration->watch, poll_events(events))) {
+        PyErr_SetFromErrno(PyExc_OSError);
+        remember(self, fd, NULL);
+        goto failed;
+    }
+    self->registrations[fd] = registration;
+    return Py_NewRef(registration->key);
+failed:
+    Py_XDECREF(registration->key);
+    PyMem_Free(registration);
+    return NULL;
+}
+
+/* A closed file's fileno() is -1; it is then looked for among the registered. */
+static int find_fd(q5py_poller *self, PyObject *file) {
+    int fd = PyObject_AsFileDescriptor(file);
+    if (fd >= 0) return fd;
+    PyErr_Clear();
+    for (int i = 0; i < self->registrations_cap; i++) {
+        q5py_registration *registration = self->registrations[i];
+        if (registration && PyTuple_GET_ITEM(registration->key, 0) == file) return i;
+    }
+    return -1;
+}
+
+static q5py_registration *find_file(q5py_poller *self, PyObject *file) {
+    q5py_registration *registration = find(self, find_fd(self, file));
+    if (!registration) PyErr_Format(PyExc_KeyError, "%R is not registered", file);
+    return registration;
+}
+
+static void drop(q5py_poller *self, q5py_registration *registration) {
+    int fd = registration->watch.fd;
+    q5_poller_remove(self->poller, &registration->watch);
+    self->registrations[fd] = NULL;
+    Py_DECREF(registration->key);
+    PyMem_Free(registration);
+}
+
+static PyObject *poller_unregister(PyObject *op, PyObject *file) {
+    q5py_poller *self = (q5py_poller *)op;
+    q5py_registration *registration = find_file(self, file);
+    if (!registration) return NULL;
+    PyObject *key = Py_NewRef(registration->key);
+    if (remember(self, registration->watch.fd, NULL)) PyErr_Clear();
+    drop(self, registration);
+    return key;
+}
+
+static PyObject *poller_modify(PyObject *op, PyObject *args) {
+    q5py_poller *self = (q5py_poller *)op;
+    PyObject *file, *data = Py_None;
+    long events;
+    if (!PyArg_ParseTuple(args, "Ol|O", &file, &events, &data) || check_events(events)) return NULL;
+    q5py_registration *registration = find_file(self, file);
+    if (!registration) return NULL;
+    int fd = registration->watch.fd;
+    PyObject *key = make_key(self, file, fd, events, data);
+    if (!key || remember(self, fd, key)) {
+        Py_XDECREF(key);
+        return NULL;
+    }
+    if (events != registration->events &&
+        q5_poller_modify(self->poller, &registration->watch, poll_events(events))) {
+        Py_DECREF(key);
+        return PyErr_SetFromErrno(PyExc_OSError);
+    }
+    registration->events = events;
+    Py_SETREF(registration->key, key);
+    return Py_NewRef(key);
+}
+
+/* ---- waiting --------------------------------------------------------------------------------- */
+
+static int sooner(int a, int b) {
+    if (a < 0) return b;
+    return b < 0 || a < b ? a : b;
+}
+
+static int call_before_hooks(q5py_poller *self) {
+    int timeout = -1;
+    for (q5py_poll_hook *hook = self->hooks; hook; hook = hook->next)
+        timeout = sooner(timeout, hook->before_wait(hook));
+    return timeout;
+}
+
+static bool asyncio_has_work(q5py_poller *self) {
+    if (PyList_GET_SIZE(self->ready)) return true;
+    return !self->loop_ready || PyObject_Size(self->loop_ready) != 0;
+}
+
+static int wait_once(q5py_poller *self, int timeout) {
+    int n;
+    atomic_store(&self->waiting, true);
+    if (!inbox_empty(self)) timeout = 0;
+    Py_BEGIN_ALLOW_THREADS n = q5_poller_wait(self->poller, timeout);
+    Py_END_ALLOW_THREADS atomic_store(&self->waiting, false);
+    if (n < 0) {
+        PyErr_SetFromErrno(PyExc_OSError);
+        return -1;
+    }
+    for (q5py_poll_hook *hook = self->hooks; hook; hook = hook->next)
+        hook->after_wait(hook);
+    q5_poller_deliver(self->poller);
+    work_off_inbox(self);
+    /* A signal without a Python-level wake-up descriptor must still raise. */
+    return PyErr_CheckSignals();
+}
+
+/* Milliseconds left until due (0: unknown, wait for ever), rounded up. */
+static int msec_until(double due) {
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    double left = due - ((double)ts.tv_sec + (double)ts.tv_nsec * 1e-9);
+    if (left <= 0) return 0;
+    return left > 86400 ? 86400000 : (int)ceil(left * 1000);
+}
+
+static int parse_timeout(PyObject *arg, double *ret_due) {
+    *ret_due = -1;
+    if (arg == Py_None) return 0;
+    double timeout = PyFloat_AsDouble(arg);
+    if (timeout == -1.0 && PyErr_Occurred()) return -1;
+    if (timeout <= 0) {
+        *ret_due = 0;
+        return 0;
+    }
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    *ret_due = (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9 + timeout;
+    return 0;
+}
+
+static PyObject *poller_select(PyObject *op, PyObject *const *args, Py_ssize_t nargs) {
+    q5py_poller *self = (q5py_poller *)op;
+    double due; /* monotonic seconds; -1: none; 0: do not wait */
+    if (parse_timeout(nargs ? args[0] : Py_None, &due)) return NULL;
+    PyObject *fresh = PyList_New(0);
+    if (!fresh) return NULL;
+    Py_XSETREF(self->ready, fresh);
+    bool over;
+    do {
+        int hooks = call_before_hooks(self);
+        int left = due < 0 ? -1 : due == 0 ? 0 : msec_until(due);
+        if (self->loop_ready && asyncio_has_work(self)) left = 0;
+        if (wait_once(self, sooner(left, hooks))) return NULL;
+        over = due >= 0 && (due == 0 || msec_until(due) == 0);
+    } while (!over && !asyncio_has_work(self));
+    PyObject *ready = self->ready;
+    self->ready = NULL;
+    return ready;
+}
+
+/* ---- the rest of BaseSelector ---------------------------------------------------------------- */
+
+static PyObject *poller_get(PyObject *op, PyObject *args) {
+    q5py_poller *self = (q5py_poller *)op;
+    PyObject *file, *otherwise = Py_None;
+    if (!PyArg_ParseTuple(args, "O|O", &file, &otherwise)) return NULL;
+    q5py_registration *registration = find(self, find_fd(self, file));
+    return Py_NewRef(registration ? registration->key : otherwise);
+}
+
+static PyObject *poller_subscript(PyObject *op, PyObject *file) {
+    q5py_registration *registration = find_file((q5py_poller *)op, file);
+    return registration ? Py_NewRef(registration->key) : NULL;
+}
+
+static Py_ssize_t poller_length(PyObject *op) {
+    return PyDict_GET_SIZE(((q5py_poller *)op)->keys);
+}
+
+static int poller_contains(PyObject *op, PyObject *file) {
+    q5py_poller *self = (q5py_poller *)op;
+    return find(self, find_fd(self, file)) != NULL;
+}
+
+static PyObject *poller_iter(PyObject *op) {
+    return PyObject_GetIter(((q5py_poller *)op)->keys);
+}
+
+static PyObject *poller_get_map(PyObject *op, PyObject *unused) {
+    (void)unused;
+    return Py_NewRef(op);
+}
+
+static PyObject *poller_values(PyObject *op, PyObject *unused) {
+    (void)unused;
+    return PyDict_Values(((q5py_poller *)op)->keys);
+}
+
+static PyObject *poller_fileno(PyObject *op, PyObject *unused) {
+    (void)unused;
+    return PyLong_FromLong(q5_poller_fd(((q5py_poller *)op)->poller));
+}
+
+static PyObject *poller_bind_loop(PyObject *op, PyObject *loop) {
+    q5py_poller *self = (q5py_poller *)op;
+    PyObject *ready = PyObject_GetAttr(loop, self->state->str__ready);
+    if (!ready) return NULL;
+    Py_XSETREF(self->loop_ready, ready);
+    Py_XSETREF(self->loop, Py_NewRef(loop));
+    Py_RETURN_NONE;
+}
+
+static void drop_all(q5py_poller *self) {
+    for (int i = 0; i < self->registrations_cap; i++)
+        if (self->registrations[i]) drop(self, self->registrations[i]);
+}
+
+static PyObject *poller_close(PyObject *op, PyObject *unused) {
+    (void)unused;
+    q5py_poller *self = (q5py_poller *)op;
+    drop_all(self);
+    PyDict_Clear(self->keys);
+    Py_CLEAR(self->loop_ready);
+    Py_CLEAR(self->loop);
+    Py_RETURN_NONE;
+}
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+static int open_wake(q5py_poller *self) {
+    if (pipe(self->wake_fds)) return -1;
+    for (int i = 0; i < 2; i++) {
+        fcntl(self->wake_fds[i], F_SETFL, O_NONBLOCK);
+        fcntl(self->wake_fds[i], F_SETFD, FD_CLOEXEC);
+    }
+    self->wake_watch = (q5_watch){self->wake_fds[0], on_wake};
+    return q5_poller_add(self->poller, &self->wake_watch, Q5_POLL_READ);
+}
+
+static PyObject *poller_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    if (!PyArg_ParseTuple(args, "") || (kwargs && PyDict_GET_SIZE(kwargs))) return NULL;
+    q5py_poller *self = (q5py_poller *)type->tp_alloc(type, 0);
+    if (!self) return NULL;
+    self->state = q5py_state_of_type(type);
+    self->wake_fds[0] = self->wake_fds[1] = -1;
+    pthread_mutex_init(&self->lock, NULL);
+    self->keys = PyDict_New();
+    self->poller = q5_poller_create(NULL);
+    if (!self->keys || !self->poller || open_wake(self)) {
+        if (!PyErr_Occurred()) PyErr_SetFromErrno(PyExc_OSError);
+        Py_DECREF(self);
+        return NULL;
+    }
+    return (PyObject *)self;
+}
+
+static int poller_traverse(PyObject *op, visitproc visit, void *arg) {
+    q5py_poller *self = (q5py_poller *)op;
+    Py_VISIT(Py_TYPE(op));
+    Py_VISIT(self->keys);
+    Py_VISIT(self->ready);
+    Py_VISIT(self->loop);
+    Py_VISIT(self->loop_ready);
+    return 0;
+}
+
+static int poller_clear(PyObject *op) {
+    q5py_poller *self = (q5py_poller *)op;
+    Py_CLEAR(self->keys);
+    Py_CLEAR(self->ready);
+    Py_CLEAR(self->loop);
+    Py_CLEAR(self->loop_ready);
+    return 0;
+}
+
+static void poller_dealloc(PyObject *op) {
+    q5py_poller *self = (q5py_poller *)op;
+    PyTypeObject *type = Py_TYPE(op);
+    PyObject_GC_UnTrack(op);
+    if (self->poller) {
+        drop_all(self);
+        q5_poller_destroy(self->poller);
+    }
+    for (int i = 0; i < 2; i++)
+        if (self->wake_fds[i] >= 0) close(self->wake_fds[i]);
+    PyMem_Free(self->registrations);
+    pthread_mutex_destroy(&self->lock);
+    poller_clear(op);
+    type->tp_free(op);
+    Py_DECREF(type);
+}
+
+static PyMethodDef poller_methods[] = {
+    {"register", poller_register, METH_VARARGS, "register(fileobj, events, data=None)"},
+    {"unregister", poller_unregister, METH_O, "unregister(fileobj)"},
+    {"modify", poller_modify, METH_VARARGS, "modify(fileobj, events, data=None)"},
+    {"select", (PyCFunction)(void (*)(void))poller_select, METH_FASTCALL, "select(timeout=None)"},
+    {"get", poller_get, METH_VARARGS, "get(fileobj, default=None)"},
+    {"get_key", poller_subscript, METH_O, "get_key(fileobj)"},
+    {"get_map", poller_get_map, METH_NOARGS, "get_map(): the mapping of file objects to keys"},
+    {"values", poller_values, METH_NOARGS, "values(): the keys"},
+    {"fileno", poller_fileno, METH_NOARGS, "fileno(): of the kernel's poller"},
+    {"bind_loop", poller_bind_loop, METH_O,
+     "bind_loop(loop)\n\nselect() then returns only when that loop has work."},
+    {"close", poller_close, METH_NOARGS, "close()"},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot poller_slots[] = {
+    {Py_tp_doc, "A selector for asyncio.SelectorEventLoop that also drives servers."},
+    {Py_tp_new, poller_new},
+    {Py_tp_dealloc, poller_dealloc},
+    {Py_tp_traverse, poller_traverse},
+    {Py_tp_clear, poller_clear},
+    {Py_tp_methods, poller_methods},
+    {Py_tp_iter, poller_iter},
+    {Py_mp_subscript, poller_subscript},
+    {Py_mp_length, poller_length},
+    {Py_sq_contains, poller_contains},
+    {0, NULL},
+};
+
+static PyType_Spec poller_spec = {
+    .name = "quintette._quintette.Poller",
+    .basicsize = sizeof(q5py_poller),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = poller_slots,
+};
+
+int q5py_init_poller(PyObject *module, q5py_state *state) {
+    state->poller_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &poller_spec, NULL);
+    return state->poller_type ? PyModule_AddType(module, state->poller_type) : -1;
+}

@@ -1,0 +1,110 @@
+/* _quintette.Server and the requests in flight. server.c: the type; dispatch.c: from a complete
+ * request to a reply; reply.c: from a reply to the response; stream.c: bodies in pieces. */
+#ifndef Q5PY_SERVER_H
+#define Q5PY_SERVER_H
+
+#include "plan.h"
+#include "poller.h"
+#include "reply.h"
+#include "task.h"
+#include "threads.h"
+
+#include "q5/access_log.h"
+
+typedef struct q5py_statics q5py_statics;
+
+typedef struct q5py_server {
+    PyObject_HEAD q5py_state *state;
+    q5py_poller *poller; /* owned; NULL: connections in memory only */
+    q5_server *server;
+    q5_app app;
+    q5py_poll_hook hook;
+    PyObject *router_object; /* owned, keeps router and its plans alive; NULL: none */
+    const q5_router *router;
+    PyObject *django_sync, *django_async; /* owned or NULL */
+    PyObject *executor;                   /* owned or NULL: instead of threads */
+    q5py_thread_pool *threads;            /* owned or NULL */
+    PyObject *on_error;                   /* owned or NULL: on_error(exception, request) */
+    PyObject *memory_loop;                /* owned or NULL: of connections in memory */
+    PyObject *context;                    /* owned: copied for each request */
+    q5py_statics *statics;                /* owned or NULL */
+    q5_access_style log_style;
+    int log_fd;
+    int32_t log_utc_offset;
+    q5_buf log;
+    uint32_t flights;
+} q5py_server;
+
+/* One request between dispatch and the end of its reply. Lives in the exchange's arena and holds a
+ * reference to the exchange, so it ends with q5py_flight_end and nothing else. */
+typedef struct q5py_flight {
+    q5py_job job;        /* run: in a worker; finish: on the loop */
+    q5py_server *server; /* owned */
+    q5_exchange *x;      /* one reference */
+    q5py_plan *plan;     /* kept by the router; NULL: a Django view */
+    PyObject *context;   /* owned */
+    PyObject *request;   /* owned or NULL */
+    q5py_task *task;     /* owned while a coroutine runs, else NULL */
+    PyObject *drained;   /* owned future of an async stream that waits, or NULL */
+    PyObject *stream;    /* owned Stream of an async body, or NULL */
+    q5py_args args;
+    q5py_reply reply;
+    bool gone; /* the client has left: the reply is dropped */
+    /* A body that a worker thread produces; see stream.c. */
+    struct q5py_feed *feed; /* owned or NULL */
+} q5py_flight;
+
+/* ---- dispatch.c */
+void q5py_dispatch(q5py_server *server, q5_exchange *x);
+/* Runs a coroutine (reference taken over) as the flight's task. 0, or -1 with an exception. */
+int q5py_flight_start_task(q5py_flight *flight, PyObject *coro,
+                           void (*on_end)(q5py_task *task, void *flight));
+/* The client has left: whatever works for the flight is told. */
+void q5py_flight_gone(q5py_flight *flight);
+/* Frees everything the flight holds, and with its exchange itself. */
+void q5py_flight_end(q5py_flight *flight);
+/* Runs job->run in the pool or executor; 0 or -1 with an exception. */
+int q5py_server_submit(q5py_server *server, q5py_job *job);
+/* From any thread, under the GIL: job->finish is to be called on the loop's thread. */
+void q5py_server_post(q5py_server *server, q5py_job *job);
+/* New reference to the loop that requests run on, or NULL with an exception. */
+PyObject *q5py_server_loop(q5py_server *server);
+/* Reports the current exception to on_error (else as unraisable) and clears it. */
+void q5py_server_error(q5py_server *server, PyObject *request);
+
+/* ---- memory.c */
+/* Server.memory_connection(). */
+PyObject *q5py_memory_connection(PyObject *server, PyObject *unused);
+
+/* ---- reply.c: on the loop's thread */
+/* Sends flight->reply and ends the flight, now or when the stream has ended. */
+void q5py_reply_send(q5py_flight *flight);
+/* Status, lines and fields. 0, or -1: nothing was begun and an exception is set. */
+int q5py_reply_start(q5py_flight *flight);
+/* Calls reply->closer.close() on the loop's behalf and drops it. */
+void q5py_reply_close(q5py_flight *flight);
+/* The same in a worker thread, at once. */
+void q5py_reply_close_here(q5py_flight *flight);
+
+/* ---- stream.c */
+/* In the worker, behind a reply with a sync iterator: feeds the response until the iterator ends
+ * or the client leaves, then closes. */
+void q5py_feed_run(q5py_flight *flight);
+/* On the loop: the response may go on, or the client has left. */
+void q5py_feed_wake(q5py_flight *flight);
+void q5py_feed_free(q5py_flight *flight);
+/* On the loop: begins the body and starts the coroutine that pumps an async iterator. */
+void q5py_pump_start(q5py_flight *flight);
+/* The Stream object, if any, outlives the flight: it must know. */
+void q5py_stream_detach(q5py_flight *flight);
+/* On the loop: the response may go on. */
+void q5py_pump_wake(q5py_flight *flight);
+
+/* ---- static.c */
+/* Takes (prefix, root, options) triples; 0 or -1 with an exception. */
+int q5py_statics_set(q5py_server *server, PyObject *list);
+void q5py_statics_free(q5py_statics *statics);
+/* True: the request was below one of the prefixes and is answered. */
+bool q5py_statics_serve(q5py_server *server, q5_exchange *x);
+
+#endif

@@ -1,0 +1,324 @@
+/* The connection's state machine: heads, bodies, hand-over to the application, keep-alive,
+ * deadlines. Output is in output.c, responses in response.c. */
+#include "http/conn_internal.h"
+
+#include "q5/problem.h"
+
+#define IN_SIZE 4096
+#define IN_SPACE_MIN 1024
+
+q5_conn_config q5_conn_config_default(void) {
+    return (q5_conn_config){
+        .alloc = q5_alloc_default(),
+        .head_limits = q5_h1_limits_default(),
+        .body_max = 10u << 20,
+        .spool_min = 2500000,
+        .head_timeout_msec = 10000,
+        .body_idle_msec = 30000,
+        .body_floor_per_s = 240,
+        .keep_alive_msec = 15000,
+        .write_idle_msec = 30000,
+        .requests_max = 1000,
+        .out_high = 256u << 10,
+        .out_low = 64u << 10,
+        .date = "Thu, 01 Jan 1970 00:00:00 GMT",
+    };
+}
+
+q5_conn *q5_conn_create(const q5_conn_config *config, const q5_app *app, q5_exchange_pool *pool,
+                        q5_msec now) {
+    q5_conn *conn = q5_calloc(config->alloc, sizeof(*conn));
+    if (!conn) return NULL;
+    conn->config = config;
+    conn->app = app;
+    conn->pool = pool;
+    conn->since = now;
+    conn->segments = conn->inline_segments;
+    conn->segment_cap = Q5__SEGMENTS_INLINE;
+    q5_buf_init(&conn->ahead, config->alloc);
+    return conn;
+}
+
+void q5_conn_destroy(q5_conn *conn, q5_gone why) {
+    conn->busy = true;
+    q5__conn_abandon(conn, why);
+    q5__conn_drop_output(conn);
+    q5_buf_deinit(&conn->ahead);
+    if (conn->segments != conn->inline_segments) q5_free(conn->config->alloc, conn->segments);
+    q5_free(conn->config->alloc, conn);
+}
+
+void q5_conn_set_transport(q5_conn *conn, void *transport) {
+    conn->transport = transport;
+}
+
+void *q5_conn_transport(const q5_conn *conn) {
+    return conn->transport;
+}
+
+void q5_conn_set_wake(q5_conn *conn, void (*wake)(q5_conn *conn, void *ctx), void *ctx) {
+    conn->wake = wake;
+    conn->wake_ctx = ctx;
+}
+
+void q5__conn_wake(q5_conn *conn) {
+    if (!conn->busy && conn->wake) conn->wake(conn, conn->wake_ctx);
+}
+
+static void set_state(q5_conn *conn, q5__conn_state state, q5_msec now) {
+    conn->state = state;
+    conn->since = now;
+}
+
+/* ---- the end of an exchange ------------------------------------------------------------------ */
+
+static void detach(q5_conn *conn, q5_exchange *x) {
+    if (x->body_state != Q5_BODY_COMPLETE) conn->lingers = true;
+    if (x->body_state != Q5_BODY_NONE) conn->app->on_done(conn->app->ctx, x);
+    x->conn = NULL;
+    conn->x = NULL;
+    q5_exchange_unref(x);
+}
+
+void q5__conn_abandon(q5_conn *conn, q5_gone why) {
+    q5_exchange *x = conn->x;
+    conn->state = Q5_CONN_END;
+    if (!x) return;
+    bool known = x->body_state != Q5_BODY_NONE && x->response_state != Q5_RESPONSE_END;
+    q5_exchange_ref(x);
+    if (known) conn->app->on_gone(conn->app->ctx, x, why);
+    if (conn->x == x) detach(conn, x);
+    q5_exchange_unref(x);
+}
+
+static bool keeps_alive(const q5_conn *conn, const q5_exchange *x) {
+    return !x->response_close && !conn->drain && !conn->eof;
+}
+
+static void finish_exchange(q5_conn *conn) {
+    bool keep = keeps_alive(conn, conn->x);
+    detach(conn, conn->x);
+    /* The time is set by the next call that knows it: `since` is the head's until then. */
+    conn->state = keep ? Q5_CONN_IDLE : Q5_CONN_END;
+}
+
+void q5__conn_response_ended(q5_conn *conn) {
+    if (conn->busy) return;
+    finish_exchange(conn);
+    q5__conn_wake(conn);
+}
+
+/* Answers a fault of the client's and ends the connection. */
+static void fault(q5_conn *conn, int status, size_t offset) {
+    q5_exchange *x = conn->x;
+    if (conn->app->on_fault) conn->app->on_fault(conn->app->ctx, conn, status, offset);
+    x->response_close = true;
+    int http = q5_status_http(status);
+    if (x->response_state == Q5_RESPONSE_NONE && http) {
+        const char *text = q5_status_text(status);
+        q5_response_problem(x, http, q5_slice_make(text, strlen(text)));
+    }
+    if (conn->x) detach(conn, conn->x);
+    conn->state = Q5_CONN_END;
+}
+
+/* ---- receiving ------------------------------------------------------------------------------- */
+
+static q5_exchange *begin_exchange(q5_conn *conn) {
+    q5_exchange *x = q5__exchange_acquire(conn->pool, conn->config);
+    if (!x) return NULL;
+    if (q5_buf_reserve(&x->in, conn->ahead.len > IN_SIZE ? conn->ahead.len : IN_SIZE)) {
+        q5_exchange_unref(x);
+        return NULL;
+    }
+    x->conn = conn;
+    conn->x = x;
+    return x;
+}
+
+static void send_continue(q5_conn *conn) {
+    static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    q5_segment segment = {.base = text, .len = sizeof(text) - 1, .fd = -1};
+    q5__conn_queue(conn, &segment);
+}
+
+bool q5__conn_answered(q5_conn *conn, q5_exchange *x) {
+    if (conn->x != x) return true;
+    if (x->response_state != Q5_RESPONSE_END) return false;
+    finish_exchange(conn);
+    return true;
+}
+
+static void handle_body_status(q5_conn *conn, q5_exchange *x, int status, q5_msec now) {
+    if (status == Q5_OK) {
+        set_state(conn, Q5_CONN_BODY, now);
+        return;
+    }
+    if (status != Q5_DONE) {
+        fault(conn, status, 0);
+        return;
+    }
+    set_state(conn, Q5_CONN_HANDLING, now);
+    conn->app->on_request(conn->app->ctx, x);
+    q5__conn_answered(conn, x);
+}
+
+static void head_complete(q5_conn *conn, q5_exchange *x, q5_msec now) {
+    conn->requests++;
+    x->begin_msec = now;
+    x->body_max = conn->config->body_max;
+    x->body_state = Q5_BODY_LENGTH;
+    x->bodiless = x->head.method_id == Q5_METHOD_HEAD;
+    x->response_close =
+        !x->head.keep_alive || conn->drain || conn->requests >= conn->config->requests_max;
+    set_state(conn, Q5_CONN_HANDLING, now);
+    bool has_body = x->head.chunked || x->head.content_length > 0;
+    int status = has_body ? Q5_OK : q5__body_begin(conn, x, now);
+    conn->app->on_head(conn->app->ctx, x);
+    if (q5__conn_answered(conn, x)) return;
+    if (x->response_state != Q5_RESPONSE_NONE) return; /* a stream has begun; no body is read */
+    if (has_body) status = q5__body_begin(conn, x, now);
+    if (status == Q5_OK && x->head.expect_continue && x->body_len == 0) send_continue(conn);
+    handle_body_status(conn, x, status, now);
+}
+
+static bool parse_head(q5_conn *conn, q5_msec now) {
+    q5_exchange *x = conn->x;
+    int status = q5_h1_parse(&x->parser, x->in.base, x->in.len, &x->head_len);
+    if (status == Q5_AGAIN) return false;
+    if (status == Q5_OK) {
+        head_complete(conn, x, now);
+    } else {
+        x->head.version_minor = 1;
+        fault(conn, status, x->parser.error);
+    }
+    return true;
+}
+
+int q5_conn_recv_space(q5_conn *conn, char **ret_base, size_t *ret_len) {
+    switch (conn->state) {
+    case Q5_CONN_IDLE:
+        if (conn->drain) return Q5_DONE;
+        if (!begin_exchange(conn)) return Q5_ENOMEM;
+        conn->state = Q5_CONN_HEAD;
+        break;
+    case Q5_CONN_HEAD:
+        break;
+    case Q5_CONN_BODY:
+        return q5__body_space(conn->x, ret_base, ret_len);
+    case Q5_CONN_HANDLING:
+        return Q5_AGAIN;
+    default:
+        return Q5_DONE;
+    }
+    q5_buf *in = &conn->x->in;
+    if (in->cap - in->len < IN_SPACE_MIN && q5_buf_reserve(in, IN_SPACE_MIN)) return Q5_ENOMEM;
+    *ret_base = in->base + in->len;
+    *ret_len = in->cap - in->len;
+    return Q5_OK;
+}
+
+void q5_conn_received(q5_conn *conn, size_t n, q5_msec now) {
+    conn->busy = true;
+    if (conn->state == Q5_CONN_HEAD) {
+        q5_buf *in = &conn->x->in;
+        if (in->len == 0 && n) conn->since = now;
+        in->len += n;
+        if (n) parse_head(conn, now);
+    } else if (conn->state == Q5_CONN_BODY) {
+        q5_exchange *x = conn->x;
+        handle_body_status(conn, x, q5__body_received(conn, x, n, now), now);
+    }
+    conn->busy = false;
+}
+
+void q5_conn_release_idle(q5_conn *conn, q5_msec now) {
+    if (conn->state != Q5_CONN_HEAD || conn->x->in.len) return;
+    q5_exchange *x = conn->x;
+    conn->x = NULL;
+    x->conn = NULL;
+    q5_exchange_unref(x);
+    set_state(conn, Q5_CONN_IDLE, now);
+}
+
+bool q5_conn_resume(q5_conn *conn, q5_msec now) {
+    if (conn->state != Q5_CONN_IDLE) return false;
+    if (conn->since < now) conn->since = now;
+    if (conn->ahead.len == 0) return false;
+    conn->busy = true;
+    q5_exchange *x = begin_exchange(conn);
+    if (!x || q5_buf_append(&x->in, conn->ahead.base, conn->ahead.len)) {
+        q5__conn_abandon(conn, Q5_GONE_SHUTDOWN);
+    } else {
+        conn->ahead.len = 0;
+        set_state(conn, Q5_CONN_HEAD, now);
+        parse_head(conn, now);
+        if (conn->ahead.len == 0) q5_buf_deinit(&conn->ahead);
+    }
+    conn->busy = false;
+    return conn->state == Q5_CONN_IDLE && conn->ahead.len != 0;
+}
+
+void q5_conn_eof(q5_conn *conn, q5_msec now) {
+    conn->busy = true;
+    conn->eof = true;
+    const q5_app *app = conn->app;
+    if (conn->state != Q5_CONN_HANDLING)
+        q5__conn_abandon(conn, Q5_GONE_PEER);
+    else if (app->on_eof && app->on_eof(app->ctx, conn->x))
+        q5__conn_abandon(conn, Q5_GONE_PEER);
+    (void)now;
+    conn->busy = false;
+}
+
+bool q5_conn_lingers(const q5_conn *conn) {
+    return conn->lingers && !conn->eof;
+}
+
+/* ---- state that the transport asks for ------------------------------------------------------- */
+
+bool q5_conn_idle(const q5_conn *conn) {
+    return conn->state == Q5_CONN_IDLE || (conn->state == Q5_CONN_HEAD && conn->x->in.len == 0);
+}
+
+bool q5_conn_finished(const q5_conn *conn) {
+    return conn->state == Q5_CONN_END && conn->segment_count == 0;
+}
+
+void q5_conn_drain(q5_conn *conn) {
+    conn->drain = true;
+    if (conn->state == Q5_CONN_IDLE) conn->state = Q5_CONN_END;
+    if (conn->state == Q5_CONN_HEAD && conn->x->in.len == 0)
+        q5__conn_abandon(conn, Q5_GONE_SHUTDOWN);
+}
+
+q5_msec q5_conn_deadline(const q5_conn *conn) {
+    const q5_conn_config *config = conn->config;
+    if (conn->segment_count) return conn->stalled ? conn->stalled + config->write_idle_msec : 0;
+    switch (conn->state) {
+    case Q5_CONN_IDLE:
+        return conn->since + config->keep_alive_msec;
+    case Q5_CONN_HEAD:
+        return conn->since +
+               (conn->x->in.len ? config->head_timeout_msec : config->keep_alive_msec);
+    case Q5_CONN_BODY:
+        return q5__body_deadline(config, conn->x);
+    default:
+        return 0;
+    }
+}
+
+void q5_conn_expire(q5_conn *conn, q5_msec now) {
+    q5_msec deadline = q5_conn_deadline(conn);
+    if (deadline == 0 || now < deadline) return;
+    conn->busy = true;
+    if (conn->segment_count) {
+        q5__conn_abandon(conn, Q5_GONE_TIMEOUT);
+        q5__conn_drop_output(conn);
+    } else if (q5_conn_idle(conn)) {
+        q5__conn_abandon(conn, Q5_GONE_TIMEOUT);
+    } else {
+        fault(conn, Q5_ETIMEOUT, 0);
+    }
+    conn->busy = false;
+}

@@ -1,0 +1,77 @@
+/* What conn.c, body.c, exchange.c and response.c share. */
+#ifndef Q5_CONN_INTERNAL_H
+#define Q5_CONN_INTERNAL_H
+
+#include "q5/conn.h"
+
+typedef enum q5__body_state {
+    Q5_BODY_NONE,     /* head not complete */
+    Q5_BODY_IN_PLACE, /* of known length, behind the head in x->in */
+    Q5_BODY_LENGTH,   /* of known length, in body_buf and spool */
+    Q5_BODY_CHUNKED,
+    Q5_BODY_COMPLETE
+} q5__body_state;
+
+typedef enum q5__conn_state {
+    Q5_CONN_IDLE, /* between requests; no exchange */
+    Q5_CONN_HEAD, /* some bytes of a head, or room for them */
+    Q5_CONN_BODY,
+    Q5_CONN_HANDLING, /* the application has the exchange */
+    Q5_CONN_END       /* nothing more is received; output may be left */
+} q5__conn_state;
+
+#define Q5__SEGMENTS_INLINE 4
+
+struct q5_conn {
+    const q5_conn_config *config;
+    const q5_app *app;
+    q5_exchange_pool *pool;
+    q5_exchange *x; /* one reference */
+    void *transport;
+    void (*wake)(q5_conn *conn, void *ctx);
+    void *wake_ctx;
+    /* Output: segments [first, first + count) of `segments`; which is inline_segments until more
+     * are needed. Owned; each segment's release is due. */
+    q5_segment *segments;
+    uint32_t segment_first, segment_count, segment_cap;
+    uint64_t out_len;
+    q5_buf ahead;      /* received behind the present request */
+    q5_msec since;     /* when the present state began */
+    q5_msec stalled;   /* when output last moved; 0: nothing waits */
+    uint32_t requests; /* heads completed */
+    uint8_t state;
+    bool busy;    /* inside received/resume/expire: the caller flushes */
+    bool eof;     /* the client will send no more */
+    bool lingers; /* a body was left unread */
+    bool drain;   /* no further request */
+    bool full;    /* output passed out_high; on_drain is due */
+    q5_segment inline_segments[Q5__SEGMENTS_INLINE];
+};
+
+/* One reference; NULL when out of memory. */
+q5_exchange *q5__exchange_acquire(q5_exchange_pool *pool, const q5_conn_config *config);
+
+/* Queues one segment; on failure its release is called. Q5_OK or Q5_ENOMEM. */
+int q5__conn_queue(q5_conn *conn, const q5_segment *segment);
+/* The response is complete: end the exchange now, or when the running call returns. */
+void q5__conn_response_ended(q5_conn *conn);
+/* After a callback: true when the exchange was answered (and is ended here) or given up. */
+bool q5__conn_answered(q5_conn *conn, q5_exchange *x);
+/* Output was queued from outside: tell the transport. */
+void q5__conn_wake(q5_conn *conn);
+/* Gives the exchange up; q5_app.on_gone and on_done are called. Output that is queued stays. */
+void q5__conn_abandon(q5_conn *conn, q5_gone why);
+/* Drops all queued output. */
+void q5__conn_drop_output(q5_conn *conn);
+
+/* body.c: decides where the body goes. `have` bytes of it lie behind the head in x->in. Q5_OK,
+ * Q5_EBODY_LONG or Q5_ENOMEM. */
+int q5__body_begin(q5_conn *conn, q5_exchange *x, q5_msec now);
+/* Where to receive; as q5_conn_recv_space. */
+int q5__body_space(q5_exchange *x, char **ret_base, size_t *ret_len);
+/* n bytes came. Q5_DONE: complete; Q5_OK: more; else an error. */
+int q5__body_received(q5_conn *conn, q5_exchange *x, size_t n, q5_msec now);
+/* When the body's next deadline is. */
+q5_msec q5__body_deadline(const q5_conn_config *config, const q5_exchange *x);
+
+#endif
