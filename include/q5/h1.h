@@ -17,10 +17,11 @@ Q5_EXTERN q5_h1_limits q5_h1_limits_default(void);
 typedef struct q5_h1_parser {
     const q5_h1_limits *limits; /* outlives the parser */
     q5_head *head;              /* outlives the parser; valid once a call returned Q5_OK */
-    const char *base;           /* the buffer of the last call */
-    size_t line;                /* offset of the first line that is not yet parsed */
-    size_t scanned;             /* offset up to which that line was searched for its end */
-    size_t error;               /* offset of the byte at fault, after an error */
+    const char *base;           /* the buffer of the last call, and where reading it must end */
+    const char *end;
+    size_t line;    /* offset of the first line that is not yet parsed */
+    size_t scanned; /* offset up to which that line was searched for its end */
+    size_t error;   /* offset of the byte at fault, after an error */
     uint8_t state;
     uint8_t blank_lines; /* CRLFs skipped before the request line */
     uint8_t connection;  /* options seen in Connection fields */

@@ -23,7 +23,7 @@ static const char *skip_token(const char *pos, const char *end) {
 static int host_field(q5_h1_parser *parser, const q5_field *field) {
     q5_head *head = parser->head;
     if (head->known[Q5_FIELD_HOST] >= 0) return q5__h1_fault(parser, Q5_EHOST, field->name.base);
-    const char *fault = q5__host_fault(field->value, false);
+    const char *fault = q5__host_fault(field->value, parser->end, false);
     if (fault != NULL) return q5__h1_fault(parser, Q5_EHOST, fault);
     if (head->host.base == NULL) head->host = field->value;
     return Q5_OK;
@@ -92,7 +92,9 @@ static uint8_t connection_option(const char *option, size_t len) {
 static void connection_field(q5_h1_parser *parser, const q5_field *field) {
     const char *pos = field->value.base;
     const char *end = pos + field->value.len;
-    while (pos < end) {
+    uint8_t only = connection_option(pos, field->value.len);
+    parser->connection |= only;
+    while (!only && pos < end) {
         const char *comma = memchr(pos, ',', (size_t)(end - pos));
         const char *stop = comma ? comma : end;
         pos = skip_space(pos, stop);

@@ -10,9 +10,20 @@ static inline int q5__h1_fault(q5_h1_parser *parser, int status, const char *at)
     return status;
 }
 
+/* pos holds a byte that cannot stand there: status, unless it is a line end of the wrong kind.
+ * Q5_AGAIN while the byte behind a CR is not known. */
+int q5__h1_stop_fault(q5_h1_parser *parser, int status, const char *pos, const char *end);
+
+/* The line at pos does not begin with a name and a colon, or there is no room for it: Q5_DONE if it
+ * is the empty line, Q5_AGAIN, or a fault. name_end is its first byte that belongs to no name. */
+int q5__h1_no_field(q5_h1_parser *parser, const char *pos, const char *name_end, const char *end,
+                    bool no_room);
+
 /* NULL for a valid uri-host [":" port] (RFC 9110, 7.2), else the byte at fault, or the end where
- * something is missing. The host must not be empty; port_needed asks for a port of 1..65535. */
-const char *q5__host_fault(q5_slice host, bool port_needed);
+ * something is missing. The host must not be empty; port_needed asks for a port of 1..65535.
+ * readable is the end of the buffer that the host lies in: a short host is searched in one step
+ * where there are bytes behind it. */
+const char *q5__host_fault(q5_slice host, const char *readable, bool port_needed);
 
 /* Judges the form of the target (RFC 9112, 3.2) once method, target, path and query are cut out;
  * changes path and host where the form says so. */

@@ -1,7 +1,6 @@
 /* Request heads, line by line. A line is parsed straight from its first byte; when it turns out to
  * be incomplete, what follows is only searched for its end, and then it is parsed again. So every
  * verdict is a function of the bytes up to it, and never of where the input was cut. */
-#include "http/field.h"
 #include "http/h1_internal.h"
 #include "http/h1_scan.h"
 
@@ -9,7 +8,6 @@ enum { STATE_REQUEST_LINE, STATE_FIELDS, STATE_OVER };
 
 #define BLANK_LINES_MAX 2
 
-static const q5__byteset name_set = Q5__BYTESET(Q5__IS_NAME);
 static const q5__byteset token_set = Q5__BYTESET(Q5__IS_TOKEN);
 static const q5__byteset target_set = Q5__BYTESET(Q5__IS_TARGET);
 
@@ -44,9 +42,7 @@ static void head_move(q5_head *head, uintptr_t from, const char *to) {
 
 /* -- lines -- */
 
-/* pos holds a byte that cannot stand there: status, unless it is a line end of the wrong kind.
- * Q5_AGAIN while the byte behind a CR is not known. */
-static int stop_fault(q5_h1_parser *parser, int status, const char *pos, const char *end) {
+int q5__h1_stop_fault(q5_h1_parser *parser, int status, const char *pos, const char *end) {
     if (*pos == '\n') status = Q5_EBARE_LF;
     if (*pos == '\r') {
         if (end - pos < 2) return Q5_AGAIN;
@@ -55,9 +51,9 @@ static int stop_fault(q5_h1_parser *parser, int status, const char *pos, const c
     return q5__h1_fault(parser, status, pos);
 }
 
-/* Whether it is worth to parse the present line: not while it was found incomplete before and its
- * end has still not come. */
-static bool line_ready(q5_h1_parser *parser, const q5__h1_scanner *scan, const char *end) {
+/* Whether it is worth to parse the present line: not while it was found incomplete before (scanned
+ * lies behind its start) and its end has still not come. */
+static inline bool line_ready(q5_h1_parser *parser, const q5__h1_scanner *scan, const char *end) {
     if (parser->scanned <= parser->line) return true;
     const char *stop = scan->text(parser->base + parser->scanned, end);
     parser->scanned = (size_t)(stop - parser->base);
@@ -71,7 +67,7 @@ static int line_incomplete(q5_h1_parser *parser, const char *end) {
 }
 
 static void line_done(q5_h1_parser *parser, const char *next) {
-    parser->line = parser->scanned = (size_t)(next - parser->base);
+    parser->line = (size_t)(next - parser->base);
 }
 
 /* -- the request line -- */
@@ -79,8 +75,8 @@ static void line_done(q5_h1_parser *parser, const char *next) {
 /* "HTTP/1.1" or "HTTP/1.0" and the line's end. */
 static int version_parse(q5_h1_parser *parser, const char *pos, const char *end) {
     static const char form[] = "HTTP/d.d";
-    if (Q5_LIKELY(end - pos >= 10 && memcmp(pos, "HTTP/1.", 7) == 0 &&
-                  (pos[7] == '1' || pos[7] == '0') && pos[8] == '\r' && pos[9] == '\n')) {
+    if (Q5_LIKELY(end - pos >= 10 && memcmp(pos + 8, "\r\n", 2) == 0 &&
+                  (memcmp(pos, "HTTP/1.1", 8) == 0 || memcmp(pos, "HTTP/1.0", 8) == 0))) {
         parser->head->version_minor = pos[7] == '1';
         line_done(parser, pos + 10);
         return Q5_OK;
@@ -88,10 +84,10 @@ static int version_parse(q5_h1_parser *parser, const char *pos, const char *end)
     for (size_t i = 0; i < sizeof(form) - 1; i++) {
         if (pos + i == end) return Q5_AGAIN;
         if (form[i] == 'd' ? !Q5__IS_DIGIT(pos[i]) : pos[i] != form[i])
-            return stop_fault(parser, Q5_EREQUEST_LINE, pos + i, end);
+            return q5__h1_stop_fault(parser, Q5_EREQUEST_LINE, pos + i, end);
     }
     if (end - pos < 9) return Q5_AGAIN;
-    if (pos[8] != '\r') return stop_fault(parser, Q5_EREQUEST_LINE, pos + 8, end);
+    if (pos[8] != '\r') return q5__h1_stop_fault(parser, Q5_EREQUEST_LINE, pos + 8, end);
     if (end - pos < 10) return Q5_AGAIN;
     if (pos[9] != '\n') return q5__h1_fault(parser, Q5_EBARE_CR, pos + 8);
     return q5__h1_fault(parser, Q5_EVERSION, pos + 5);
@@ -103,7 +99,7 @@ static int request_line_parse(q5_h1_parser *parser, const q5__h1_scanner *scan, 
     const char *method_end = scan->set(&token_set, pos, end);
     if (method_end == end) return Q5_AGAIN;
     if (*method_end != ' ' || method_end == pos)
-        return stop_fault(parser, Q5_EMETHOD, method_end, end);
+        return q5__h1_stop_fault(parser, Q5_EMETHOD, method_end, end);
 
     const char *target = method_end + 1;
     const char *target_end = scan->set(&target_set, target, end);
@@ -113,7 +109,7 @@ static int request_line_parse(q5_h1_parser *parser, const q5__h1_scanner *scan, 
     if (target_end == end) return Q5_AGAIN;
     if (*target_end != ' ' || target_end == target) {
         bool is_end = *target_end == '\r' || target_end == target; /* HTTP/0.9, two spaces */
-        return stop_fault(parser, is_end ? Q5_EREQUEST_LINE : Q5_ETARGET, target_end, end);
+        return q5__h1_stop_fault(parser, is_end ? Q5_EREQUEST_LINE : Q5_ETARGET, target_end, end);
     }
     int status = version_parse(parser, target_end + 1, end);
     if (status != Q5_OK) return status;
@@ -132,7 +128,7 @@ static int blank_lines_skip(q5_h1_parser *parser, const char *end) {
     while (pos < end && (*pos == '\r' || *pos == '\n')) {
         if (*pos == '\n' || end - pos < 2 || pos[1] != '\n' ||
             parser->blank_lines == BLANK_LINES_MAX)
-            return stop_fault(parser, Q5_EREQUEST_LINE, pos, end);
+            return q5__h1_stop_fault(parser, Q5_EREQUEST_LINE, pos, end);
         parser->blank_lines++;
         pos += 2;
         line_done(parser, pos);
@@ -164,69 +160,27 @@ static int request_line(q5_h1_parser *parser, const q5__h1_scanner *scan, const 
 
 /* -- fields -- */
 
-/* A line that does not begin with a name and a colon: the end of the head (Q5_DONE) or a fault.
- * name_end is its first byte that belongs to no name. */
-static int no_name(q5_h1_parser *parser, const char *pos, const char *name_end, const char *end) {
+int q5__h1_no_field(q5_h1_parser *parser, const char *pos, const char *name_end, const char *end,
+                    bool no_room) {
+    if (name_end > pos && no_room) return q5__h1_fault(parser, Q5_EFIELDS, pos);
     if (name_end == end) return Q5_AGAIN;
     if (name_end == pos && *pos == '\r' && end - pos >= 2 && pos[1] == '\n') return Q5_DONE;
     int status = Q5_EFIELD_NAME;
     if (*name_end == '_') status = Q5_EUNDERSCORE;
     if (*name_end == ' ' || *name_end == '\t')
         status = name_end == pos ? Q5_EOBS_FOLD : Q5_EFIELD_SPACE;
-    return stop_fault(parser, status, name_end, end);
+    return q5__h1_stop_fault(parser, status, name_end, end);
 }
 
-static int field_add(q5_h1_parser *parser, q5_field *field) {
-    q5_head *head = parser->head;
-    q5_field_id id = q5__field_lookup(field->name);
-    field->id = (uint8_t)id;
-    if (id != Q5_FIELD_OTHER) {
-        if (id <= Q5_FIELD_UPGRADE) {
-            int status = q5__h1_framing_field(parser, field);
-            if (status != Q5_OK) return status;
-        }
-        if (head->known[id] < 0) head->known[id] = (int16_t)head->field_count;
-    }
-    head->field_count++;
-    return Q5_OK;
-}
-
-/* Parses lines until one is incomplete or at fault (Q5_AGAIN, a status) or ends the head. */
-static int fields_parse(q5_h1_parser *parser, const q5__h1_scanner *scan, const char *end) {
-    q5_head *head = parser->head;
-    const q5__byteset *names = parser->limits->allow_underscore ? &token_set : &name_set;
-    size_t fields_max = parser->limits->fields_max;
-    if (fields_max > Q5_FIELDS_MAX) fields_max = Q5_FIELDS_MAX;
-    for (;;) {
-        const char *pos = parser->base + parser->line;
-        const char *name_end = scan->set(names, pos, end);
-        if (name_end > pos && head->field_count == fields_max)
-            return q5__h1_fault(parser, Q5_EFIELDS, pos);
-        if (name_end == pos || name_end == end || *name_end != ':') {
-            int status = no_name(parser, pos, name_end, end);
-            if (status != Q5_DONE) return status;
-            status = q5__h1_framing_finish(parser, pos);
-            if (status == Q5_OK) line_done(parser, pos + 2);
-            return status;
-        }
-        const char *value = name_end + 1;
-        while (value < end && (*value == ' ' || *value == '\t'))
-            value++;
-        const char *line_end = scan->text(value, end);
-        if (end - line_end < 2 || line_end[0] != '\r' || line_end[1] != '\n') {
-            if (line_end == end) return Q5_AGAIN;
-            return stop_fault(parser, Q5_EFIELD_VALUE, line_end, end);
-        }
-        const char *value_end = line_end;
-        while (value_end > value && (value_end[-1] == ' ' || value_end[-1] == '\t'))
-            value_end--;
-        q5_field *field = &head->fields[head->field_count];
-        field->name = q5_slice_make(pos, (size_t)(name_end - pos));
-        field->value = q5_slice_make(value, (size_t)(value_end - value));
-        int status = field_add(parser, field);
-        if (status != Q5_OK) return status;
-        line_done(parser, line_end + 2);
-    }
+static int fields(q5_h1_parser *parser, const q5__h1_scanner *scan, const char *end, bool full) {
+    if (!full && !line_ready(parser, scan, end)) return Q5_AGAIN;
+    int status = scan->fields(parser, end);
+    if (status == Q5_AGAIN) return line_incomplete(parser, end);
+    if (status != Q5_DONE) return status;
+    const char *last = parser->base + parser->line;
+    status = q5__h1_framing_finish(parser, last);
+    if (status == Q5_OK) line_done(parser, last + 2);
+    return status;
 }
 
 int q5_h1_parse(q5_h1_parser *parser, const char *buf, size_t len, size_t *ret_len) {
@@ -237,16 +191,12 @@ int q5_h1_parse(q5_h1_parser *parser, const char *buf, size_t len, size_t *ret_l
     }
     size_t head_max = parser->limits->head_max;
     bool full = len >= head_max;
-    const char *end = buf + (full ? head_max : len);
+    const char *end = parser->end = buf + (full ? head_max : len);
     const q5__h1_scanner *scan = q5__h1_scanner_get();
 
     int status = Q5_OK;
     if (parser->state == STATE_REQUEST_LINE) status = request_line(parser, scan, end, full);
-    if (status == Q5_OK) {
-        if (!full && !line_ready(parser, scan, end)) return Q5_AGAIN;
-        status = fields_parse(parser, scan, end);
-        if (status == Q5_AGAIN) line_incomplete(parser, end);
-    }
+    if (status == Q5_OK) status = fields(parser, scan, end, full);
     if (status == Q5_AGAIN) {
         if (!full) return Q5_AGAIN;
         status = q5__h1_fault(parser, Q5_EHEAD_LONG, end);

@@ -1,8 +1,6 @@
-#include "http/h1_scan.h"
+#include "http/h1_fields.h"
 
 #include <stdatomic.h>
-
-#include "q5/h1.h"
 
 static const char *scan_set(const q5__byteset *set, const char *pos, const char *end) {
     return q5__scan_set_scalar(set, pos, end);
@@ -12,7 +10,11 @@ static const char *scan_text(const char *pos, const char *end) {
     return q5__scan_text_scalar(pos, end);
 }
 
-const q5__h1_scanner q5__h1_scan_scalar = {"scalar", scan_set, scan_text};
+static int fields(q5_h1_parser *parser, const char *end) {
+    return q5__h1_fields_parse(parser, end, q5__scan_set_scalar, q5__scan_text_scalar);
+}
+
+const q5__h1_scanner q5__h1_scan_scalar = {"scalar", scan_set, scan_text, fields};
 
 /* Best first; the scalar one runs everywhere and stands last. */
 static const q5__h1_scanner *const scanners[] = {

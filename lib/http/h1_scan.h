@@ -3,15 +3,21 @@
 #define Q5_HTTP_H1_SCAN_H
 
 #include "http/byteset.h"
+#include "q5/h1.h"
 
 /* Both return the first byte of [pos, end) at which they had to stop, else end. No byte at or
  * behind end is read. */
+/* Stops at a byte outside the set. */
+typedef const char *q5__scan_set(const q5__byteset *set, const char *pos, const char *end);
+/* Stops at a control byte other than HTAB: what ends or breaks a field value. */
+typedef const char *q5__scan_text(const char *pos, const char *end);
+
 typedef struct q5__h1_scanner {
     const char *name;
-    /* Stops at a byte outside the set. */
-    const char *(*set)(const q5__byteset *set, const char *pos, const char *end);
-    /* Stops at a control byte other than HTAB: what ends or breaks a field value. */
-    const char *(*text)(const char *pos, const char *end);
+    q5__scan_set *set;
+    q5__scan_text *text;
+    /* q5__h1_fields_parse around them */
+    int (*fields)(q5_h1_parser *parser, const char *end);
 } q5__h1_scanner;
 
 extern const q5__h1_scanner q5__h1_scan_scalar;

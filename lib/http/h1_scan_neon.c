@@ -1,5 +1,5 @@
 /* The scanner for 64-bit ARM: 16 bytes at a time. Every such machine has NEON. */
-#include "http/h1_scan.h"
+#include "http/h1_fields.h"
 
 #ifdef Q5__H1_SCAN_NEON
 
@@ -11,7 +11,7 @@ static inline uint64_t mask_nibbles(uint8x16_t mask) {
     return vget_lane_u64(vreinterpret_u64_u8(narrow), 0);
 }
 
-static const char *scan_set_neon(const q5__byteset *set, const char *pos, const char *end) {
+static inline const char *scan_set_neon(const q5__byteset *set, const char *pos, const char *end) {
     static const uint8_t bit[16] = {1, 2, 4, 8, 16, 32, 64, 128};
     uint8x16_t rows = vld1q_u8(set->row);
     uint8x16_t bits = vld1q_u8(bit);
@@ -25,7 +25,7 @@ static const char *scan_set_neon(const q5__byteset *set, const char *pos, const 
     return q5__scan_set_scalar(set, pos, end);
 }
 
-static const char *scan_text_neon(const char *pos, const char *end) {
+static inline const char *scan_text_neon(const char *pos, const char *end) {
     for (; end - pos >= 16; pos += 16) {
         uint8x16_t bytes = vld1q_u8((const uint8_t *)pos);
         uint8x16_t low = vcltq_u8(bytes, vdupq_n_u8(0x20));
@@ -37,7 +37,11 @@ static const char *scan_text_neon(const char *pos, const char *end) {
     return q5__scan_text_scalar(pos, end);
 }
 
-const q5__h1_scanner q5__h1_scan_neon = {"neon", scan_set_neon, scan_text_neon};
+static int fields_neon(q5_h1_parser *parser, const char *end) {
+    return q5__h1_fields_parse(parser, end, scan_set_neon, scan_text_neon);
+}
+
+const q5__h1_scanner q5__h1_scan_neon = {"neon", scan_set_neon, scan_text_neon, fields_neon};
 
 #else
 typedef int q5__h1_scan_neon_unused;

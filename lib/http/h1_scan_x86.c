@@ -1,6 +1,6 @@
 /* The scanners for x86: 16 bytes at a time with SSE4.2, 32 with AVX2. Compiled for any x86 by
  * target attributes; h1_scan.c asks the machine before it hands one out. */
-#include "http/h1_scan.h"
+#include "http/h1_fields.h"
 
 #ifdef Q5__H1_SCAN_X86
 
@@ -27,7 +27,8 @@ static inline SSE42 unsigned text_stops_16(const char *pos) {
     return (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_andnot_si128(tab, low), del));
 }
 
-static SSE42 const char *scan_set_sse42(const q5__byteset *set, const char *pos, const char *end) {
+static inline SSE42 const char *scan_set_sse42(const q5__byteset *set, const char *pos,
+                                               const char *end) {
     __m128i rows = _mm_load_si128((const __m128i *)(const void *)set->row);
     for (; end - pos >= 16; pos += 16) {
         unsigned stops = set_stops_16(rows, pos);
@@ -36,7 +37,7 @@ static SSE42 const char *scan_set_sse42(const q5__byteset *set, const char *pos,
     return q5__scan_set_scalar(set, pos, end);
 }
 
-static SSE42 const char *scan_text_sse42(const char *pos, const char *end) {
+static inline SSE42 const char *scan_text_sse42(const char *pos, const char *end) {
     for (; end - pos >= 16; pos += 16) {
         unsigned stops = text_stops_16(pos);
         if (stops) return pos + __builtin_ctz(stops);
@@ -53,7 +54,8 @@ static inline AVX2 unsigned text_stops_32(const char *pos) {
 }
 
 /* Names, methods and paths are mostly shorter than 16 bytes, so sets go 16 at a time here too. */
-static AVX2 const char *scan_set_avx2(const q5__byteset *set, const char *pos, const char *end) {
+static inline AVX2 const char *scan_set_avx2(const q5__byteset *set, const char *pos,
+                                             const char *end) {
     __m128i rows = _mm_load_si128((const __m128i *)(const void *)set->row);
     for (; end - pos >= 16; pos += 16) {
         unsigned stops = set_stops_16(rows, pos);
@@ -62,7 +64,7 @@ static AVX2 const char *scan_set_avx2(const q5__byteset *set, const char *pos, c
     return q5__scan_set_scalar(set, pos, end);
 }
 
-static AVX2 const char *scan_text_avx2(const char *pos, const char *end) {
+static inline AVX2 const char *scan_text_avx2(const char *pos, const char *end) {
     for (; end - pos >= 32; pos += 32) {
         unsigned stops = text_stops_32(pos);
         if (stops) return pos + __builtin_ctz(stops);
@@ -75,8 +77,16 @@ static AVX2 const char *scan_text_avx2(const char *pos, const char *end) {
     return q5__scan_text_scalar(pos, end);
 }
 
-const q5__h1_scanner q5__h1_scan_sse42 = {"sse4.2", scan_set_sse42, scan_text_sse42};
-const q5__h1_scanner q5__h1_scan_avx2 = {"avx2", scan_set_avx2, scan_text_avx2};
+static SSE42 int fields_sse42(q5_h1_parser *parser, const char *end) {
+    return q5__h1_fields_parse(parser, end, scan_set_sse42, scan_text_sse42);
+}
+
+static AVX2 int fields_avx2(q5_h1_parser *parser, const char *end) {
+    return q5__h1_fields_parse(parser, end, scan_set_avx2, scan_text_avx2);
+}
+
+const q5__h1_scanner q5__h1_scan_sse42 = {"sse4.2", scan_set_sse42, scan_text_sse42, fields_sse42};
+const q5__h1_scanner q5__h1_scan_avx2 = {"avx2", scan_set_avx2, scan_text_avx2, fields_avx2};
 
 #else
 typedef int q5__h1_scan_x86_unused;

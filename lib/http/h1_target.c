@@ -1,6 +1,6 @@
 /* The four forms of a request target, and the host in them (RFC 9112, 3.2; RFC 3986, 3.2.2). */
-#include "http/byteset.h"
 #include "http/h1_internal.h"
+#include "http/h1_scan.h"
 
 static const q5__byteset reg_name_set = Q5__BYTESET(Q5__IS_REG_NAME);
 static const q5__byteset ipv6_set = Q5__BYTESET(Q5__IS_IPV6);
@@ -8,7 +8,8 @@ static const q5__byteset hex_set = Q5__BYTESET(Q5__IS_HEX);
 
 /* Behind the last byte of the uri-host at pos, or pos itself where there is none; *ret_fault is
  * set when a byte inside it is wrong. */
-static const char *host_end(const char *pos, const char *end, const char **ret_fault) {
+static const char *host_end(const char *pos, const char *end, const char *readable,
+                            const char **ret_fault) {
     const char *start = pos;
     if (pos < end && *pos == '[') {
         for (pos++; pos < end && q5__byteset_has(&ipv6_set, *pos);)
@@ -17,24 +18,23 @@ static const char *host_end(const char *pos, const char *end, const char **ret_f
         *ret_fault = pos;
         return pos;
     }
-    for (; pos < end; pos++) {
-        if (Q5_LIKELY(q5__byteset_has(&reg_name_set, *pos))) continue;
-        if (*pos != '%') break;
+    const q5__h1_scanner *scan = q5__h1_scanner_get();
+    while ((pos = scan->set(&reg_name_set, pos, readable)) < end && *pos == '%') {
         bool escape =
             end - pos > 2 && q5__byteset_has(&hex_set, pos[1]) && q5__byteset_has(&hex_set, pos[2]);
         if (!escape) {
             *ret_fault = pos;
             break;
         }
-        pos += 2;
+        pos += 3;
     }
-    return pos;
+    return pos < end ? pos : end;
 }
 
-const char *q5__host_fault(q5_slice host, bool port_needed) {
+const char *q5__host_fault(q5_slice host, const char *readable, bool port_needed) {
     const char *end = host.base + host.len;
     const char *fault = NULL;
-    const char *pos = host_end(host.base, end, &fault);
+    const char *pos = host_end(host.base, end, readable, &fault);
     if (fault != NULL) return fault;
     if (pos == host.base) return pos;
     if (pos == end) return port_needed ? end : NULL;
@@ -50,7 +50,7 @@ const char *q5__host_fault(q5_slice host, bool port_needed) {
 
 static int authority_form(q5_h1_parser *parser) {
     q5_head *head = parser->head;
-    const char *fault = q5__host_fault(head->target, true);
+    const char *fault = q5__host_fault(head->target, parser->end, true);
     if (fault != NULL) return q5__h1_fault(parser, Q5_ETARGET, fault);
     head->host = head->target;
     head->path = q5_slice_make(head->target.base + head->target.len, 0);
@@ -70,7 +70,7 @@ static int absolute_form(q5_h1_parser *parser) {
     const char *host = pos + scheme;
     const char *path = memchr(host, '/', (size_t)(end - host));
     size_t host_len = (size_t)((path ? path : end) - host);
-    const char *fault = q5__host_fault(q5_slice_make(host, host_len), false);
+    const char *fault = q5__host_fault(q5_slice_make(host, host_len), parser->end, false);
     if (fault != NULL) return q5__h1_fault(parser, Q5_ETARGET, fault);
     head->host = q5_slice_make(host, host_len);
     /* An empty path means "/" (RFC 9110, 4.2.3); the scheme has one to point at. */

@@ -33,5 +33,7 @@ static q5_method candidate(q5_slice name) {
 q5_method q5_method_find(q5_slice name) {
     q5_method method = candidate(name);
     if (method == Q5_METHOD_OTHER) return method;
-    return memcmp(name.base, names[method], name.len) == 0 ? method : Q5_METHOD_OTHER;
+    for (size_t i = 0; i < name.len; i++)
+        if (name.base[i] != names[method][i]) return Q5_METHOD_OTHER;
+    return method;
 }
