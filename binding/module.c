@@ -72,20 +72,10 @@ static PyObject *module_set_request_class(PyObject *module, PyObject *cls) {
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(register_doc, "register(name, value)\n\nTells the extension about a Python object.");
-
-static PyObject *module_register(PyObject *module, PyObject *args) {
-    PyObject *name, *value;
-    if (!PyArg_ParseTuple(args, "UO", &name, &value)) return NULL;
-    if (PyDict_SetItem(get_state(module)->registry, name, value)) return NULL;
-    Py_RETURN_NONE;
-}
-
 static PyMethodDef module_methods[] = {
     {"listen", (PyCFunction)(void (*)(void))module_listen, METH_VARARGS | METH_KEYWORDS,
      listen_doc},
     {"set_request_class", module_set_request_class, METH_O, set_request_class_doc},
-    {"register", module_register, METH_VARARGS, register_doc},
     {NULL, NULL, 0, NULL},
 };
 
@@ -117,8 +107,7 @@ static int import_all(q5py_state *state) {
     if (import_into(&state->cancelled_error, "asyncio", "CancelledError")) return -1;
     if (import_into(&state->invalid_state_error, "asyncio", "InvalidStateError")) return -1;
     if (import_into(&state->selector_key, "selectors", "SelectorKey")) return -1;
-    if (import_into(&state->thread_class, "threading", "Thread")) return -1;
-    return (state->registry = PyDict_New()) ? 0 : -1;
+    return import_into(&state->thread_class, "threading", "Thread");
 }
 
 static int intern_names(q5py_state *state) {

@@ -51,20 +51,19 @@
     XX(stream)
 
 /* Objects of other modules that are used while serving. */
-#define Q5PY_IMPORTS(XX)                                      \
-    XX(swap_current_task)    /* 3.12+, else NULL */           \
-    XX(current_tasks)        /* 3.11: the dict, else NULL */  \
-    XX(register_task)                                         \
-    XX(unregister_task)                                       \
-    XX(set_running_loop)                                      \
-    XX(get_running_loop)                                      \
-    XX(task_class)           /* asyncio.Task */               \
-    XX(cancelled_error)                                       \
-    XX(invalid_state_error)                                   \
-    XX(selector_key)                                          \
-    XX(thread_class)         /* threading.Thread */           \
-    XX(request_class)        /* what set_request_class gave */ \
-    XX(registry)             /* dict of what register() gave */
+#define Q5PY_IMPORTS(XX)                                  \
+    XX(swap_current_task) /* 3.12+, else NULL */          \
+    XX(current_tasks)     /* 3.11: the dict, else NULL */ \
+    XX(register_task)                                     \
+    XX(unregister_task)                                   \
+    XX(set_running_loop)                                  \
+    XX(get_running_loop)                                  \
+    XX(task_class) /* asyncio.Task */                     \
+    XX(cancelled_error)                                   \
+    XX(invalid_state_error)                               \
+    XX(selector_key)                                      \
+    XX(thread_class)  /* threading.Thread */              \
+    XX(request_class) /* what set_request_class gave */
 
 typedef struct q5py_state {
 #define XX(name) PyTypeObject *name##_type;

@@ -148,14 +148,11 @@ void q5py_reply_close(q5py_flight *flight) {
     PyObject *closer = flight->reply.closer;
     if (!closer) return;
     flight->reply.closer = NULL;
-    PyObject *helper = PyDict_GetItemString(flight->server->state->registry, "close_on_loop");
-    if (!helper) {
-        close_closer(flight, closer);
-        return;
-    }
-    PyObject *done = PyObject_CallOneArg(helper, closer);
+    PyObject *helper = q5py_streams_attribute("close_on_loop");
+    PyObject *done = helper ? PyObject_CallOneArg(helper, closer) : NULL;
     if (!done) q5py_server_error(flight->server, NULL);
     Py_XDECREF(done);
+    Py_XDECREF(helper);
     Py_DECREF(closer);
 }
 

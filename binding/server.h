@@ -93,6 +93,8 @@ void q5py_feed_run(q5py_flight *flight);
 /* On the loop: the response may go on, or the client has left. */
 void q5py_feed_wake(q5py_flight *flight);
 void q5py_feed_free(q5py_flight *flight);
+/* A function of quintette._streams: new reference, or NULL with an exception. */
+PyObject *q5py_streams_attribute(const char *name);
 /* On the loop: begins the body and starts the coroutine that pumps an async iterator. */
 void q5py_pump_start(q5py_flight *flight);
 /* The Stream object, if any, outlives the flight: it must know. */

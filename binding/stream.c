@@ -246,15 +246,23 @@ static void on_pump_end(q5py_task *task, void *arg) {
     q5py_flight_end(flight);
 }
 
+PyObject *q5py_streams_attribute(const char *name) {
+    PyObject *module = PyImport_ImportModule("quintette._streams");
+    PyObject *value = module ? PyObject_GetAttrString(module, name) : NULL;
+    Py_XDECREF(module);
+    return value;
+}
+
 void q5py_pump_start(q5py_flight *flight) {
     q5py_state *state = flight->server->state;
-    PyObject *pump = PyDict_GetItemString(state->registry, "pump");
+    PyObject *pump = q5py_streams_attribute("pump");
     stream_object *stream =
         pump ? (stream_object *)state->stream_type->tp_alloc(state->stream_type, 0) : NULL;
     if (stream) stream->flight = flight;
     flight->stream = (PyObject *)stream;
     PyObject *coro =
         stream ? PyObject_CallFunctionObjArgs(pump, stream, flight->reply.stream, NULL) : NULL;
+    Py_XDECREF(pump);
     int status = coro ? q5_response_stream(flight->x, -1) : Q5_EINVAL;
     if (status == Q5_OK) {
         if (q5py_flight_start_task(flight, coro, on_pump_end) == 0) return;
