@@ -326,7 +326,29 @@ static PyObject *request_cookies(PyObject *op, PyObject *unused) {
     return dict;
 }
 
+/* A second face of the same request, with the attributes that the first one has so far. */
+static PyObject *request_copy(PyObject *op, PyObject *unused) {
+    (void)unused;
+    q5py_request *self = (q5py_request *)op;
+    PyTypeObject *type = Py_TYPE(op);
+    q5py_request *copy = exchange_of(op) ? (q5py_request *)type->tp_alloc(type, 0) : NULL;
+    if (!copy) return NULL;
+    copy->x = q5_exchange_ref(self->x);
+    copy->server = Py_XNewRef(self->server);
+    memcpy(copy->peer_host, self->peer_host, sizeof(copy->peer_host));
+    copy->peer_port = self->peer_port;
+    PyObject *from = PyObject_GenericGetDict(op, NULL);
+    PyObject *to = from ? PyObject_GenericGetDict((PyObject *)copy, NULL) : NULL;
+    /* The base class itself has no __dict__. */
+    if (!from) PyErr_Clear();
+    if (from && (!to || PyDict_Update(to, from))) Py_CLEAR(copy);
+    Py_XDECREF(from);
+    Py_XDECREF(to);
+    return (PyObject *)copy;
+}
+
 static PyMethodDef request_methods[] = {
+    {"__copy__", request_copy, METH_NOARGS, NULL},
     {"field", request_field, METH_O, "field(name) -> str | None: the first field of that name"},
     {"body_bytes", request_body_bytes, METH_NOARGS, "body_bytes() -> bytes: a copy of the body"},
     {"body_fd", request_body_fd, METH_NOARGS,

@@ -13,7 +13,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from django.conf import settings as django_settings
 from django.db import connections
 
 from quintette import _quintette
@@ -121,7 +120,6 @@ class Worker:
             access_log=int(self._access_log),
             access_log_fd=STDOUT,
             on_error=log_request_error,
-            debug=django_settings.DEBUG,
         )
         try:
             for fd in self._fds:
@@ -133,7 +131,7 @@ class Worker:
             await self._stopping.wait()
             await self._drain(server, settings.drain_seconds)
         finally:
-            server.close()
+            await _close(server)
             if application.async_handler is not None:
                 await application.async_handler.aclose()
             threads.stop(LAST_SECONDS)
@@ -146,9 +144,19 @@ class Worker:
         while not server.drained and not self._stop_now.is_set() and time.monotonic() < end:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stop_now.wait(), DRAIN_POLL_SECONDS)
-        if not server.drained:
-            open_connections = server.stats().get("connections", 0)
-            logger.warning("%d connections were cut when the server stopped", open_connections)
+        if in_flight := server.stats()["in_flight"]:
+            logger.warning("%d requests were cut off when the server stopped", in_flight)
+
+
+async def _close(server: Any) -> None:
+    """Cancels what is still being handled. A thread in the project's code cannot be cancelled:
+    the process ends without it."""
+    server.abort()
+    end = time.monotonic() + LAST_SECONDS
+    while server.stats()["in_flight"] and time.monotonic() < end:
+        await asyncio.sleep(DRAIN_POLL_SECONDS)  # noqa: ASYNC110
+    if not server.stats()["in_flight"]:
+        server.close()
 
 
 def prepare_process() -> None:

@@ -23,6 +23,7 @@ class Command(BaseCommand):
         "Serves the project over HTTP: for development, where it restarts when code changes, "
         "and in production, behind a proxy that does TLS."
     )
+    # They are run in the process that loads the project, at each of its starts.
     requires_system_checks: list[str] = []
     suppressed_base_arguments = {"--verbosity"}
 
@@ -36,6 +37,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "-6", "--ipv6", action="store_true", help="listen on ::1 when no address is given"
         )
+        parser.add_argument("--skip-checks", action="store_true", help="skip system checks")
         group = parser.add_argument_group("processes")
         group.add_argument(
             "--workers",
