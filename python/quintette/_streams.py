@@ -35,7 +35,11 @@ _closing: set[asyncio.Task[object]] = set()
 
 def close_on_loop(response: Closable) -> None:
     """Closes a response that was made on the loop as Django's ASGI handler does: in a thread, since
-    receivers of request_finished may use the database."""
+    receivers of request_finished may use the database. Whoever made it may know better."""
+    own = getattr(response, "close_on_loop", None)
+    if own is not None:
+        own()
+        return
     task = asyncio.get_running_loop().create_task(_close(response))
     _closing.add(task)
     task.add_done_callback(_closing.discard)

@@ -85,7 +85,8 @@ class AsyncHandler(BaseHandler):
         _prepare(response, sender)
         if response.streaming and not response.is_async and not _has_file(response):
             response.streaming_content = _pulled_in(thread, response.streaming_content)
-        response.close = partial(self._close, thread, response.close)
+        # The server calls this instead of close() for responses that were made on the loop.
+        response.close_on_loop = partial(self._close, thread, response.close)
         return response
 
     async def aclose(self) -> None:
