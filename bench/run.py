@@ -2,7 +2,8 @@
 
 One worker each, the server on core 0, the load on core 1, all servers up at once and measured in
 turn (A B C, A B C, ...), so that a noisy neighbour hits all. Medians over the rounds; the raw
-rounds go to bench/results/. The first figure is CPU per request of the server's processes: it drifts least.
+rounds go to bench/results/. The first figure is CPU per request of the server's processes: it
+drifts least.
 """
 
 from __future__ import annotations
