@@ -117,14 +117,21 @@ static PyObject *task_step_later(PyObject *op, PyObject *exception) {
 static PyMethodDef wakeup_def = {"wakeup", task_wakeup, METH_O, NULL};
 static PyMethodDef step_def = {"step", task_step_later, METH_O, NULL};
 
+/* Borrowed, or NULL with an exception. Made for the tasks that wait alone. */
+static PyObject *outer_context(q5py_task *self) {
+    if (!self->outer) self->outer = PyContext_New();
+    return self->outer;
+}
+
 /* Next turn of the loop, with an exception to throw in (None: none). */
 static void step_soon(q5py_task *self, PyObject *exception) {
     PyObject *callback = PyCFunction_New(&step_def, (PyObject *)self);
-    if (!callback) {
+    if (!callback || !outer_context(self)) {
+        Py_XDECREF(callback);
         PyErr_WriteUnraisable((PyObject *)self);
         return;
     }
-    call_soon(self, callback, exception, self->context);
+    call_soon(self, callback, exception, self->outer);
     Py_DECREF(callback);
 }
 
@@ -138,9 +145,9 @@ static void step_soon_with_error(q5py_task *self, PyObject *what, const char *fo
 static int add_wakeup(q5py_task *self, PyObject *future) {
     PyObject *callback = PyCFunction_New(&wakeup_def, (PyObject *)self);
     PyObject *kwnames = PyTuple_Pack(1, self->module->str_context);
-    PyObject *args[3] = {future, callback, self->context};
+    PyObject *args[3] = {future, callback, outer_context(self)};
     PyObject *done = NULL;
-    if (callback && kwnames)
+    if (callback && kwnames && args[2])
         done = PyObject_VectorcallMethod(self->module->str_add_done_callback, args, 2, kwnames);
     Py_XDECREF(callback);
     Py_XDECREF(kwnames);
@@ -492,6 +499,7 @@ static int task_traverse(PyObject *op, visitproc visit, void *arg) {
     Py_VISIT(Py_TYPE(op));
     Py_VISIT(self->coro);
     Py_VISIT(self->context);
+    Py_VISIT(self->outer);
     Py_VISIT(self->loop);
     Py_VISIT(self->name);
     Py_VISIT(self->waiter);
@@ -506,6 +514,7 @@ static int task_clear(PyObject *op) {
     q5py_task *self = (q5py_task *)op;
     Py_CLEAR(self->coro);
     Py_CLEAR(self->context);
+    Py_CLEAR(self->outer);
     Py_CLEAR(self->loop);
     Py_CLEAR(self->name);
     Py_CLEAR(self->waiter);

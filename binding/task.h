@@ -18,6 +18,9 @@ struct q5py_task {
     PyObject_HEAD q5py_state *module;
     PyObject *coro;
     PyObject *context;
+    /* The loop runs our callbacks in it: each step enters `context` by itself, and a context can
+     * be entered only once. */
+    PyObject *outer;
     PyObject *loop;
     PyObject *name;      /* NULL: made up when asked for */
     PyObject *waiter;    /* the future it waits for, or NULL */
