@@ -259,6 +259,7 @@ static const row framing[] = {
     ROW("3986-3.2.2 bare IPv6", EHOST, GET "Host: fe80:", ":1\r\n"),
     ROW("3986-3.2.2 open IPv6", EHOST, GET "Host: [::1", "\r\n"),
     ROW("3986-3.2.2 empty IPv6", EHOST, GET "Host: [", "]\r\n"),
+    ROW("3986-3.2.2 half an IPv6", EHOST, GET "Host: [:", "]\r\n"),
     ROW("3986-3.2.2 letters in IPv6", EHOST, GET "Host: [::", "g]\r\n"),
     ROW("3986-3.2.2 bytes behind IPv6", EHOST, GET "Host: [::1]", "x\r\n"),
     ROW("3986-2.1 half an escape", EHOST, GET "Host: a", "%4\r\n"),
