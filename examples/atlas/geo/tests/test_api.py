@@ -90,7 +90,7 @@ class ReadTests(TestCase):
         rows = response.json()
         names = [row["city"]["name"] for row in rows]
         self.assertEqual(names, ["Zürich", "Zürich (Kreis 4)", "Winterthur"])
-        self.assertEqual([row["distance_km"] for row in rows], [0.0, 2.472, 20.29])
+        self.assertEqual([row["distance_km"] for row in rows], [0.0, 2.475, 20.256])
         self.assertEqual(rows[0]["city"]["country"]["code"], "CH")
 
     def test_countries(self) -> None:
