@@ -1,0 +1,351 @@
+"""Routers and the API: how handlers are registered."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from django.http import HttpRequest
+from django.urls import URLPattern, path
+
+from quintette.api import answer, patterns, types
+from quintette.api.depends import Flat, flatten
+from quintette.api.encoding import encode_json
+from quintette.api.errors import RegistrationError, answer_to
+from quintette.api.markers import Dependency, Source
+from quintette.api.patterns import Pattern, PatternError
+from quintette.api.plans import Builder, Options
+from quintette.api.responses import Headers
+from quintette.api.results import Finish
+from quintette.api.signature import place_of, refuse
+from quintette.api.view import Endpoint
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
+
+
+@dataclass
+class Route:
+    """A handler under a path, relative to its router."""
+
+    function: Callable[..., Any]
+    methods: tuple[str, ...]
+    pattern: Pattern
+    name: str
+    flat: Flat
+    options: Options
+    tags: tuple[str, ...] = ()
+    summary: str = ""
+    description: str = ""
+    deprecated: bool = False
+
+
+@dataclass
+class Mounted:
+    """A route under its whole path within an API."""
+
+    route: Route
+    pattern: Pattern
+    builder: Builder
+    tags: tuple[str, ...]
+
+
+@dataclass
+class _Inclusion:
+    router: Router
+    prefix: Pattern
+    tags: tuple[str, ...] = field(default=())
+
+
+class Router:
+    """Routes under a common prefix, to be included in an API or another router."""
+
+    def __init__(
+        self, prefix: str = "", *, tags: Sequence[str] = (), depends: Sequence[Any] = ()
+    ) -> None:
+        self._prefix = _parse(prefix)
+        self._tags = tuple(tags)
+        self._depends = _dependencies(depends)
+        self._routes: list[Route | _Inclusion] = []
+        self._sealed = False
+
+    def include(self, router: Router, prefix: str = "", *, tags: Sequence[str] = ()) -> None:
+        """Takes over all routes of another router, those included that it is still to get."""
+        self._check_open(f"include({router!r})")
+        if router is self or isinstance(router, API):
+            raise RegistrationError("an API is mounted in a URLconf, only routers are included")
+        self._routes.append(_Inclusion(router, _parse(prefix), tuple(tags)))
+
+    def route(
+        self,
+        path: str,
+        *,
+        methods: Iterable[str],
+        name: str | None = None,
+        status: int | None = None,
+        headers: Headers = None,
+        body_max: int = 0,
+        tags: Sequence[str] = (),
+        depends: Sequence[Any] = (),
+        summary: str | None = None,
+        description: str | None = None,
+        deprecated: bool = False,
+    ) -> Callable[[F], F]:
+        """Registers the decorated function, which stays as it is."""
+        verbs = tuple(dict.fromkeys(method.upper() for method in methods))
+
+        def register(function: F) -> F:
+            self._check_open(place_of(function))
+            _check_route(function, verbs, status, body_max)
+            summary_, description_ = _documentation(function)
+            try:
+                pattern = patterns.parse(path)
+                names = frozenset(pattern.names)
+                extra = (*self._depends, *_dependencies(depends))
+                flat = flatten(function, names, frozenset(verbs), extra)
+                pattern = pattern.infer(_path_types(flat))
+                fields = answer.checked_fields(headers)
+            except (PatternError, ValueError) as error:
+                raise RegistrationError(f"{place_of(function)}: {error}") from error
+            options = Options(status, fields, body_max)
+            _check_path(function, flat, pattern)
+            Builder(function, flat, pattern, options)  # for its errors
+            self._routes.append(
+                Route(
+                    function,
+                    verbs,
+                    pattern,
+                    name or function.__name__,
+                    flat,
+                    options,
+                    tuple(tags),
+                    summary if summary is not None else summary_,
+                    description if description is not None else description_,
+                    deprecated,
+                )
+            )
+            return function
+
+        return register
+
+    def get(self, path: str, **options: Any) -> Callable[[F], F]:
+        """Also answers HEAD."""
+        return self.route(path, methods=("GET",), **options)
+
+    def post(self, path: str, **options: Any) -> Callable[[F], F]:
+        return self.route(path, methods=("POST",), **options)
+
+    def put(self, path: str, **options: Any) -> Callable[[F], F]:
+        return self.route(path, methods=("PUT",), **options)
+
+    def patch(self, path: str, **options: Any) -> Callable[[F], F]:
+        return self.route(path, methods=("PATCH",), **options)
+
+    def delete(self, path: str, **options: Any) -> Callable[[F], F]:
+        return self.route(path, methods=("DELETE",), **options)
+
+    def head(self, path: str, **options: Any) -> Callable[[F], F]:
+        return self.route(path, methods=("HEAD",), **options)
+
+    def options(self, path: str, **options: Any) -> Callable[[F], F]:
+        return self.route(path, methods=("OPTIONS",), **options)
+
+    def trace(self, path: str, **options: Any) -> Callable[[F], F]:
+        return self.route(path, methods=("TRACE",), **options)
+
+    def query(self, path: str, **options: Any) -> Callable[[F], F]:
+        """The QUERY method: safe as GET, with a body."""
+        return self.route(path, methods=("QUERY",), **options)
+
+    def _check_open(self, what: str) -> None:
+        if self._sealed:
+            raise RegistrationError(
+                f"{what}: the API is in a URLconf already; import the module that registers this "
+                f"before `api.urls` is read"
+            )
+
+    def _collect(
+        self, prefix: Pattern, tags: tuple[str, ...], depends: tuple[Dependency, ...]
+    ) -> Iterable[Mounted]:
+        self._sealed = True
+        prefix = prefix + self._prefix
+        tags = (*tags, *self._tags)
+        for item in self._routes:
+            if isinstance(item, _Inclusion):
+                yield from item.router._collect(
+                    prefix + item.prefix, (*tags, *item.tags), (*depends, *self._depends)
+                )
+                continue
+            pattern = prefix + item.pattern
+            flat = item.flat
+            if depends or prefix.names:
+                # Dependencies of including routers run first; names of prefixes are the path's.
+                flat = flatten(
+                    item.function,
+                    frozenset(pattern.names),
+                    frozenset(item.methods),
+                    (*depends, *self._depends),
+                )
+            pattern = pattern.infer(_path_types(flat))
+            _check_path(item.function, flat, pattern)
+            builder = Builder(item.function, flat, pattern, item.options)
+            yield Mounted(item, pattern, builder, tuple(dict.fromkeys((*tags, *item.tags))))
+
+
+ExceptionHandler = Callable[..., Any]
+
+
+class API(Router):
+    """A typed API: ``path("api/", api.urls)`` is all that a project needs to say."""
+
+    def __init__(
+        self,
+        title: str = "API",
+        version: str = "1",
+        *,
+        description: str = "",
+        prefix: str = "",
+        tags: Sequence[str] = (),
+        depends: Sequence[Any] = (),
+        app_name: str | None = None,
+        namespace: str | None = None,
+    ) -> None:
+        super().__init__(prefix, tags=tags, depends=depends)
+        if namespace and not app_name:
+            raise RegistrationError("a namespace needs an app_name, as in Django's include()")
+        self.title = title
+        self.version = version
+        self.description = description
+        self.app_name = app_name
+        self.namespace = namespace
+        self._handlers: dict[type[BaseException], ExceptionHandler] = {}
+        self._finish = Finish(Any, 200, [("Content-Type", "application/json")], is_async=False)
+        self._mounted: list[Mounted] | None = None
+        self._urls: list[URLPattern] | None = None
+
+    def __repr__(self) -> str:
+        return f"API({self.title!r}, {self.version!r})"
+
+    def exception_handler(self, *exceptions: type[Exception]) -> Callable[[F], F]:
+        """The decorated function, given the request and the exception, makes the answer."""
+
+        def register(function: F) -> F:
+            if inspect.iscoroutinefunction(function):
+                refuse(function, "", "an exception handler is a plain function")
+            for exception in exceptions:
+                self._handlers[exception] = function
+            return function
+
+        return register
+
+    @property
+    def routes(self) -> list[Mounted]:
+        """All routes with their whole paths; nothing can be registered any more."""
+        if self._mounted is None:
+            self._mounted = list(self._collect(Pattern(()), (), ()))
+        return self._mounted
+
+    @property
+    def urls(self) -> tuple[list[URLPattern], str | None, str | None]:
+        """For ``path()``."""
+        if self._urls is None:
+            self._urls = list(_url_patterns(self))
+        return self._urls, self.app_name, self.namespace
+
+    def on_error(self, error: BaseException, request: HttpRequest | None) -> answer.Answer:
+        for cls in type(error).__mro__:
+            handler = self._handlers.get(cls)
+            if handler is not None:
+                try:
+                    return self._answer(handler(request, error))
+                except Exception as another:
+                    return answer_to(another, request)
+        return answer_to(error, request)
+
+    def _answer(self, result: Any) -> answer.Answer:
+        if result is None:
+            return answer.BODY, 204, [], None
+        made = self._finish(result)
+        if made[0] != answer.VALUE:
+            return made
+        return answer.BODY, 200, [("Content-Type", "application/json")], encode_json(made[1])
+
+
+# --- checks -----------------------------------------------------------------------------
+
+
+def _parse(prefix: str) -> Pattern:
+    try:
+        return patterns.parse(prefix.rstrip("/"))
+    except PatternError as error:
+        raise RegistrationError(str(error)) from error
+
+
+def _dependencies(depends: Sequence[Any]) -> tuple[Dependency, ...]:
+    for item in depends:
+        if not isinstance(item, Dependency) or item.call is None:
+            raise RegistrationError(f"{item!r} is no Depends(function)")
+    return tuple(depends)
+
+
+def _check_route(
+    function: Any, methods: tuple[str, ...], status: int | None, body_max: int
+) -> None:
+    if not callable(function) or isinstance(function, type):
+        raise RegistrationError(f"{function!r} is no function")
+    unknown = [method for method in methods if method not in METHODS]
+    if unknown or not methods:
+        refuse(function, "", f"unknown method {', '.join(unknown) or '(none)'}")
+    if status is not None and not 200 <= status <= 599:
+        refuse(function, "", f"a status is between 200 and 599, not {status}")
+    if body_max < 0:
+        refuse(function, "", "body_max is negative")
+
+
+def _path_types(flat: Flat) -> dict[str, Any]:
+    return {
+        parameter.key: types.strip(parameter.type)
+        for parameter in flat.parameters
+        if parameter.source is Source.PATH
+    }
+
+
+def _check_path(function: Any, flat: Flat, pattern: Pattern) -> None:
+    taken = {parameter.key for parameter in flat.parameters}
+    for name in pattern.names:
+        if name not in taken:
+            refuse(function, name, f"is in the path {pattern.django!r}, but nobody takes it")
+
+
+def _documentation(function: Any) -> tuple[str, str]:
+    text = inspect.getdoc(function) or ""
+    summary, _, description = text.partition("\n")
+    return summary.strip().rstrip("."), description.strip()
+
+
+# --- URLs -------------------------------------------------------------------------------
+
+
+def _url_patterns(api: API) -> Iterable[URLPattern]:
+    """One URL pattern per path and name, narrow ones first, so that Django's resolver, which takes
+    the first that matches, decides as the router in C does."""
+    endpoints: dict[str, Endpoint] = {}
+    entries: dict[tuple[str, str], tuple[Endpoint, Mounted]] = {}
+    for mounted in api.routes:
+        shape = mounted.pattern.shape
+        endpoint = endpoints.setdefault(shape, Endpoint(mounted.pattern))
+        for method in mounted.route.methods:
+            if method in endpoint.routes:
+                other = endpoint.routes[method].builder.function
+                refuse(
+                    mounted.route.function,
+                    "",
+                    f"{method} {mounted.pattern.django!r} is answered by {place_of(other)} already",
+                )
+            endpoint.add(method, mounted, api.on_error)
+        entries.setdefault((mounted.pattern.django, mounted.route.name), (endpoint, mounted))
+    for endpoint, mounted in sorted(entries.values(), key=lambda entry: entry[1].pattern.order):
+        yield path(mounted.pattern.django, endpoint.view(mounted.pattern), name=mounted.route.name)

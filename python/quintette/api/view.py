@@ -1,0 +1,222 @@
+"""The API as plain Django views: what any Django server calls.
+
+The same plans extract, convert, call and encode as under our own server; only the head and body
+come out of a Django request, and the answer goes into a Django response.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import quote
+
+from asgiref.sync import sync_to_async
+from django.core.exceptions import BadRequest
+from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.urls.converters import get_converters
+
+from quintette import _quintette
+from quintette.api import answer
+from quintette.api.errors import HTTPError
+from quintette.api.patterns import Pattern
+from quintette.api.plans import ASYNC, THREAD, OnError
+from quintette.conf import get_settings
+
+if TYPE_CHECKING:
+    from quintette.api.routing import Mounted
+
+# Printable ASCII: what a query string may hold as it is.
+_PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
+
+
+class Served:
+    """A route's plan for the path that it has within the API."""
+
+    def __init__(self, mounted: Mounted, on_error: OnError) -> None:
+        self.mounted = mounted
+        self.builder = mounted.builder
+        self.on_error = on_error
+        self.path_names = mounted.builder.path_names
+        self.plan = mounted.builder.build(self.path_names, on_error)
+
+
+class Endpoint:
+    """All methods of one path."""
+
+    def __init__(self, pattern: Pattern) -> None:
+        self.pattern = pattern
+        self.routes: dict[str, Served] = {}
+
+    def add(self, method: str, mounted: Mounted, on_error: OnError) -> None:
+        self.routes[method] = Served(mounted, on_error)
+
+    @property
+    def allow(self) -> str:
+        methods = set(self.routes) | {"OPTIONS"}
+        if "GET" in methods:
+            methods.add("HEAD")
+        return ", ".join(sorted(methods))
+
+    def find(self, method: str | None) -> Served | None:
+        served = self.routes.get(method or "")
+        return self.routes.get("GET") if served is None and method == "HEAD" else served
+
+    def view(self, pattern: Pattern) -> Callable[..., Any]:
+        """For a URL pattern, whose names for the pieces of the path may be its own."""
+        if any(served.plan.kind == ASYNC for served in self.routes.values()):
+            view = self._async_view(pattern)
+        else:
+            view = self._sync_view(pattern)
+        name = next(iter(self.routes.values())).mounted.route.function.__name__
+        view.__name__ = view.__qualname__ = name
+        view.csrf_exempt = True  # type: ignore[attr-defined]
+        # Found by quintette.api.lift.
+        view.quintette_endpoint = self  # type: ignore[attr-defined]
+        view.quintette_pattern = pattern  # type: ignore[attr-defined]
+        return view
+
+    def _sync_view(self, pattern: Pattern) -> Callable[..., Any]:
+        def view(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
+            call = self._prepare(request, pattern, kwargs)
+            if isinstance(call, HttpResponseBase):
+                return call
+            return _respond(_run(call))
+
+        return view
+
+    def _async_view(self, pattern: Pattern) -> Callable[..., Any]:
+        async def view(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
+            call = self._prepare(request, pattern, kwargs)
+            if isinstance(call, HttpResponseBase):
+                return call
+            if call.kind == ASYNC:
+                return _respond(await _run_async(call))
+            if call.kind == THREAD:
+                return _respond(await sync_to_async(_run)(call))
+            return _respond(_run(call))
+
+        return view
+
+    def _prepare(
+        self, request: HttpRequest, pattern: Pattern, kwargs: dict[str, Any]
+    ) -> _quintette.Call | HttpResponseBase:
+        served = self.find(request.method)
+        if served is None:
+            return self._refuse_method(request)
+        try:
+            return _quintette.Call(
+                plan=served.plan,
+                method=request.method or "GET",
+                target=b"/?" + _query_of(request),
+                fields=_fields_of(request),
+                body=_body_of(request, served.plan) if served.plan.accepts_body else b"",
+                request=request,
+                params=self._params(served, pattern, kwargs),
+            )
+        except HTTPError as error:
+            return _respond(served.on_error(error, request))
+        except ValueError as error:
+            return _respond(served.on_error(BadRequest(str(error)), request))
+
+    def _refuse_method(self, request: HttpRequest) -> HttpResponseBase:
+        if request.method == "OPTIONS":
+            return HttpResponse(status=204, headers={"Allow": self.allow})
+        return _respond(answer.problem(405, headers={"Allow": self.allow}))
+
+    def _params(
+        self, served: Served, pattern: Pattern, kwargs: dict[str, Any]
+    ) -> tuple[bytes, ...]:
+        """As they would stand in the path: the plan converts them itself."""
+        own = [_encode_param(pattern.converter_of(name), kwargs[name]) for name in pattern.names]
+        extra = served.path_names[len(own) :]
+        return (*own, *(_encode_param("str", kwargs[name]) for name in extra))
+
+
+def _encode_param(converter: str, value: Any) -> bytes:
+    text = value if isinstance(value, str) else get_converters()[converter].to_url(value)
+    return quote(str(text), safe="/" if converter == "path" else "").encode()
+
+
+# --- the request ------------------------------------------------------------------------
+
+
+def _query_of(request: HttpRequest) -> bytes:
+    text = request.META.get("QUERY_STRING", "")
+    # WSGI hands bytes over as Latin-1, Django's ASGI handler decodes them.
+    raw = text.encode("utf-8" if hasattr(request, "scope") else "latin-1", "replace")
+    return quote(raw, safe=_PRINTABLE).replace("#", "%23").encode()
+
+
+def _fields_of(request: HttpRequest) -> list[tuple[bytes, bytes]]:
+    return [
+        (name.encode("latin-1", "replace"), value.strip().encode("latin-1", "replace"))
+        for name, value in request.headers.items()
+        if value
+    ]
+
+
+def _body_of(request: HttpRequest, plan: _quintette.Plan) -> bytes:
+    size_max = plan.body_max or get_settings().body_max_bytes
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    if length.isdecimal() and int(length) > size_max:
+        raise HTTPError(413)
+    if "_body" in request.__dict__:
+        body: bytes = request.__dict__["_body"]
+    elif request._read_started:  # type: ignore[attr-defined]
+        raise HTTPError(400, "The body was read by middleware.")
+    else:
+        body = request.read(size_max + 1)
+        request._body = body
+    if len(body) > size_max:
+        raise HTTPError(413)
+    return body
+
+
+# --- the call ---------------------------------------------------------------------------
+
+
+def _run(call: _quintette.Call) -> answer.Answer:
+    try:
+        return call.encode(call.invoke())
+    except Exception as error:
+        return call.fail(error)
+
+
+async def _run_async(call: _quintette.Call) -> answer.Answer:
+    try:
+        made = call.encode(await call.invoke())
+        while made[0] == answer.AWAIT:
+            made = call.encode(await made[1])
+        return made
+    except Exception as error:
+        return call.fail(error)
+
+
+# --- the response -----------------------------------------------------------------------
+
+
+def _respond(made: answer.Answer) -> HttpResponseBase:
+    kind = made[0]
+    if kind == answer.DJANGO:
+        response: HttpResponseBase = made[1]
+        return response
+    _, status, fields, content, *rest = made
+    if kind == answer.STREAM:
+        response = StreamingHttpResponse(content, status=status)
+        if rest[1] is not None:
+            cast("Any", response)._resource_closers.append(rest[1].close)
+    elif kind == answer.FILE:
+        response = FileResponse(content, status=status)
+        del response["Content-Disposition"]
+    else:
+        response = HttpResponse(content or b"", status=status)
+    del response["Content-Type"]
+    for name, value in fields:
+        if name.lower() == "set-cookie":
+            response.cookies.load(value)
+        elif name in response:
+            response[name] = f"{response[name]}, {value}"
+        else:
+            response[name] = value
+    return response
