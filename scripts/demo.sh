@@ -24,11 +24,12 @@ if [ -n "$hosts" ]; then
 fi
 case $host in *:*) listen="[$host]" ;; esac
 case $host in 0.0.0.0) shown=localhost ;; ::) shown="[::1]" ;; *) shown=$listen ;; esac
+address=$shown:$port
 cat <<END
 
-  The atlas    http://$shown:$port/
-  Its admin    http://$shown:$port/admin/       admin / atlas
-  Its API      http://$shown:$port/api/docs     http://$shown:$port/api/cities?q=paris
+  The atlas    http://$address/
+  Its admin    http://$address/admin/    (admin / atlas)
+  Its API      http://$address/api/cities?q=paris
 
   Ctrl+C stops it.
 
