@@ -6,7 +6,7 @@ from typing import Any
 
 from quintette import _quintette
 from quintette.server.banner import Report
-from quintette.server.views import AsyncView, find_async_views
+from quintette.server.views import View, find_async_views
 
 
 def build_router() -> tuple[Any, Report, bool]:
@@ -41,7 +41,7 @@ def _lift_api(report: Report) -> Any:
     return router
 
 
-def _add(router: Any, view: AsyncView) -> str:
+def _add(router: Any, view: View) -> str:
     try:
         router.add_async(view.path)
     except ValueError as error:

@@ -152,11 +152,11 @@ async def _close(server: Any) -> None:
     """Cancels what is still being handled. A thread in the project's code cannot be cancelled:
     the process ends without it."""
     server.abort()
-    end = time.monotonic() + LAST_SECONDS
-    while server.stats()["in_flight"] and time.monotonic() < end:
-        await asyncio.sleep(DRAIN_POLL_SECONDS)  # noqa: ASYNC110
-    if not server.stats()["in_flight"]:
-        server.close()
+    for _ in range(round(LAST_SECONDS / DRAIN_POLL_SECONDS)):
+        if not server.stats()["in_flight"]:
+            server.close()
+            return
+        await asyncio.sleep(DRAIN_POLL_SECONDS)
 
 
 def prepare_process() -> None:

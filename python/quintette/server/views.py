@@ -3,47 +3,65 @@
 The server must know before it calls Python whether a request belongs on the event loop or in a
 thread. So the URLconf is walked once, at start-up, and what can be told from a ``path()`` goes to
 the router in C. An asynchronous view behind a regular expression or a custom converter is called
-in a thread, through ``async_to_sync``, as Django does under WSGI: slower, never wrong.
+in a thread, through ``async_to_sync``, as Django does under WSGI: slower, never wrong. Likewise
+where a synchronous view that comes before it takes some of its paths.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from asgiref.sync import iscoroutinefunction
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.urls.resolvers import RoutePattern
 
-# Converters that the router in C knows by Django's names.
-_CONVERTERS = {"str", "int", "slug", "uuid", "path"}
+from quintette import _quintette
+
 _PARAMETER = re.compile(r"<(?:(?P<converter>[^>:]+):)?[^>]+>")
+# Converters that the router in C knows by Django's names, each with something that it accepts.
+_SAMPLES = {
+    "str": "x",
+    "int": "1",
+    "slug": "x",
+    "uuid": "00000000-0000-0000-0000-000000000000",
+    "path": "x/x",
+}
 
 
 @dataclass(frozen=True)
-class AsyncView:
+class View:
     path: str
     """As in the URLconf, from the root on."""
     name: str
+    is_async: bool
     problem: str = ""
-    """Why its requests go through a thread all the same; empty when they do not."""
+    """Why the path means nothing to the router; empty when it does."""
 
 
-def find_async_views(urlconf: str | None = None) -> list[AsyncView]:
-    return list(_walk(get_resolver(urlconf).url_patterns, "/", ""))
+def find_async_views(urlconf: str | None = None) -> list[View]:
+    """A problem says why a view's requests go through a thread all the same."""
+    found = []
+    sync: list[View] = []
+    for view in _walk(get_resolver(urlconf).url_patterns, "/", ""):
+        if view.is_async:
+            found.append(_without_overlap(view, sync))
+        elif not view.problem:
+            sync.append(view)
+    return found
 
 
 def _walk(
-    patterns: list[URLPattern | URLResolver], prefix: str, problem: str
-) -> Iterator[AsyncView]:
+    patterns: Sequence[URLPattern | URLResolver], prefix: str, problem: str
+) -> Iterator[View]:
     for item in patterns:
         path = prefix + str(item.pattern)
         trouble = problem or _problem_of(item)
         if isinstance(item, URLResolver):
             yield from _walk(item.url_patterns, path, trouble)
-        elif iscoroutinefunction(item.callback):
-            yield AsyncView(path, item.lookup_str, trouble)
+        else:
+            yield View(path, item.lookup_str, iscoroutinefunction(item.callback), trouble)
 
 
 def _problem_of(item: URLPattern | URLResolver) -> str:
@@ -51,6 +69,25 @@ def _problem_of(item: URLPattern | URLResolver) -> str:
     if not isinstance(pattern, RoutePattern):
         return f"{type(pattern).__name__} is matched in Python"
     for match in _PARAMETER.finditer(str(pattern)):
-        if (match["converter"] or "str") not in _CONVERTERS:
+        if (match["converter"] or "str") not in _SAMPLES:
             return f"the converter {match['converter']!r} is matched in Python"
     return ""
+
+
+def _without_overlap(view: View, earlier: list[View]) -> View:
+    """A catch-all at the end must not take synchronous views out of their pool of threads."""
+    if view.problem:
+        return view
+    router = _quintette.Router()
+    try:
+        router.add_async(view.path)
+    except ValueError as error:
+        return replace(view, problem=str(error))
+    for other in earlier:
+        if router.match("GET", _sample_of(other.path).encode()):
+            return replace(view, problem=f"{other.path} comes first and takes some of its paths")
+    return view
+
+
+def _sample_of(path: str) -> str:
+    return _PARAMETER.sub(lambda match: _SAMPLES[match["converter"] or "str"], path)
