@@ -32,21 +32,29 @@ if [ -n "$sanitizer" ]; then
     PYTHONPATH=$shadow${PYTHONPATH:+:$PYTHONPATH}
     export PYTHONPATH PYTHONMALLOC=malloc
     # CPython does not free everything at exit, so leaks are looked for in the C tests.
-    export ASAN_OPTIONS=detect_leaks=0:${ASAN_OPTIONS:-}
+    # Reports go to files as well, so that one from a server's process, whose standard
+    # error a test may hold, is not missed.
+    reports=$root/build/asan-py/report
+    rm -f "$reports".*
+    export ASAN_OPTIONS="detect_leaks=0:log_path=$reports:${ASAN_OPTIONS:-}"
+    export UBSAN_OPTIONS="print_stacktrace=1:log_path=$reports:${UBSAN_OPTIONS:-}"
     preload="$(${CC:-cc} -print-file-name=libasan.so) $(${CC:-cc} -print-file-name=libubsan.so)"
 fi
 
 run() { # with the sanitizers' libraries loaded first, into pytest and what it starts
-    if [ -n "$sanitizer" ]; then
-        LD_PRELOAD=$preload "$python" "$@"
-    else
-        "$python" "$@"
+    if [ -z "$sanitizer" ]; then
+        "$python" -m pytest "$@"
+        return
     fi
+    status=0
+    LD_PRELOAD=$preload "$python" -m pytest --capture=sys "$@" || status=$?
+    for report in "$reports".*; do
+        [ -f "$report" ] || continue
+        cat "$report"
+        status=1
+    done
+    return "$status"
 }
 
-if [ "$select" = conformance ]; then
-    run -m pytest -m conformance "$@"
-    exit
-fi
-run -m pytest -m "$select" "$@"
-[ $# -gt 0 ] || run -m pytest examples/atlas
+run -m "$select" "$@"
+[ $# -gt 0 ] || [ "$select" = conformance ] || run examples/atlas
