@@ -133,12 +133,19 @@ typedef struct q5_exchange_pool {
     const q5_alloc *alloc;
     q5_exchange *free;
     uint32_t free_count, free_max, live_count;
+    void (*on_empty)(void *ctx); /* see q5_exchange_pool_retire */
+    void *on_empty_ctx;
 } q5_exchange_pool;
 
 Q5_EXTERN void q5_exchange_pool_init(q5_exchange_pool *pool, const q5_alloc *alloc,
                                      uint32_t free_max);
 /* Every exchange must have been given back. */
 Q5_EXTERN void q5_exchange_pool_deinit(q5_exchange_pool *pool);
+/* The same for an owner whose exchanges may be kept beyond it: none is acquired from here on, and
+ * on_empty(ctx), which frees the pool, is called when the last one has been given back; at once if
+ * none is in use. */
+Q5_EXTERN void q5_exchange_pool_retire(q5_exchange_pool *pool, void (*on_empty)(void *ctx),
+                                       void *ctx);
 
 /* An exchange without a connection, for hosts that received a request by other means. The bytes of
  * head_text (a complete HTTP/1.1 head) and body are copied. The response functions work on it and
@@ -159,18 +166,20 @@ Q5_EXTERN void q5_conn_set_transport(q5_conn *conn, void *transport);
 Q5_EXTERN void *q5_conn_transport(const q5_conn *conn);
 
 /* Where the next bytes should be received: *ret_space, at least 1 byte. Q5_OK; Q5_AGAIN: do not
- * read now (a request is being handled); Q5_DONE: nothing more will be read; Q5_ENOMEM. */
+ * read now (a request is being handled, or responses wait to be sent); Q5_DONE: nothing more will
+ * be read; Q5_ENOMEM. */
 Q5_EXTERN int q5_conn_recv_space(q5_conn *conn, char **ret_base, size_t *ret_len);
 /* n bytes were put there. Parses, calls back. */
 Q5_EXTERN void q5_conn_received(q5_conn *conn, size_t n, q5_msec now);
 /* Nothing could be received: gives back the memory of a connection that is between requests. */
 Q5_EXTERN void q5_conn_release_idle(q5_conn *conn, q5_msec now);
-/* The client will send no more. */
+/* The client will send no more, and all that it sent was received. */
 Q5_EXTERN void q5_conn_eof(q5_conn *conn, q5_msec now);
 /* Works off bytes that were received while another request was handled. Call it after each event,
- * until it
- * answers false. */
+ * until it answers false, and again once output has left. */
 Q5_EXTERN bool q5_conn_resume(q5_conn *conn, q5_msec now);
+/* There is something for q5_conn_resume to do. */
+Q5_EXTERN bool q5_conn_pending(const q5_conn *conn);
 
 typedef void (*q5_release)(void *ctx);
 

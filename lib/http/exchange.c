@@ -27,6 +27,14 @@ void q5_exchange_pool_deinit(q5_exchange_pool *pool) {
     pool->free_count = 0;
 }
 
+void q5_exchange_pool_retire(q5_exchange_pool *pool, void (*on_empty)(void *ctx), void *ctx) {
+    q5_exchange_pool_deinit(pool);
+    pool->free_max = 0;
+    pool->on_empty = on_empty;
+    pool->on_empty_ctx = ctx;
+    if (pool->live_count == 0) on_empty(ctx);
+}
+
 /* Everything but head, buffers and arena, whose memory is kept. */
 static void exchange_reset(q5_exchange *x) {
     x->conn = NULL;
@@ -36,6 +44,8 @@ static void exchange_reset(q5_exchange *x) {
     x->match.route = NULL;
     x->match.param_count = 0;
     x->user = NULL;
+    x->begin_msec = 0;
+    x->begin_usec = 0;
     x->status = 0;
     x->sent_len = 0;
     x->response_state = Q5_RESPONSE_NONE;
@@ -94,6 +104,7 @@ void q5_exchange_unref(q5_exchange *x) {
     pool->live_count--;
     if (pool->free_count >= pool->free_max) {
         exchange_free(x);
+        if (pool->on_empty && pool->live_count == 0) pool->on_empty(pool->on_empty_ctx);
         return;
     }
     trim(&x->in, KEPT_IN_MAX);

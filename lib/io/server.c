@@ -230,6 +230,11 @@ q5_server *q5_server_create(q5_poller *poller, const q5_server_config *config, c
     return server;
 }
 
+static void free_server(void *ctx) {
+    q5_server *server = ctx;
+    q5_free(server->config.conn.alloc, server);
+}
+
 void q5_server_destroy(q5_server *server) {
     const q5_alloc *alloc = server->config.conn.alloc;
     watch_listeners(server, false);
@@ -239,8 +244,8 @@ void q5_server_destroy(q5_server *server) {
         server->spare = peer->next;
         q5_free(alloc, peer);
     }
-    q5_exchange_pool_deinit(&server->pool);
-    q5_free(alloc, server);
+    /* Whoever still holds an exchange needs its pool and spool_ops. */
+    q5_exchange_pool_retire(&server->pool, free_server, server);
 }
 
 void q5_server_abort(q5_server *server) {
