@@ -177,7 +177,7 @@ class Builder:
         if source is Source.BODY:
             if self.media == _MEDIA_ANY:
                 is_str = types.strip(tp) is str
-                return _Conversion(convert=_decode_utf8 if is_str else None, conversion=_TO_CALL)
+                return _Conversion(convert=_decode_utf8 if is_str else None)
             return _Conversion(conversion=_TO_CALL, convert=_body_decoder(tp))
         inner, _ = types.without_none(tp)
         if types.is_object(inner):

@@ -237,8 +237,8 @@ def _constrain(function: Any, name: str, tp: Any, marker: Marker) -> Any:
 
 
 def _is_request(name: str, annotation: Any) -> bool:
-    if annotation is MISSING:
-        return name == "request"
+    if name == "request":
+        return True
     cls = types.class_of(annotation)
     return isinstance(cls, type) and issubclass(cls, HttpRequest)
 

@@ -121,6 +121,7 @@ def decoder(tp: Any) -> Decode:
     if not constraints:
         return decode
     checked = types.annotated(inner, constraints)
+    msgspec.json.Decoder(checked)  # raises TypeError for constraints that do not fit
 
     def decode_checked(text: str) -> Any:
         return msgspec.convert(decode(text), checked)

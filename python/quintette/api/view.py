@@ -152,7 +152,8 @@ def _fields_of(request: HttpRequest) -> list[tuple[bytes, bytes]]:
     return [
         (name.encode("latin-1", "replace"), value.strip().encode("latin-1", "replace"))
         for name, value in request.headers.items()
-        if value
+        # CGI says so when it was not sent.
+        if value or name.lower() != "content-type"
     ]
 
 
