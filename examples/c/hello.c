@@ -73,6 +73,7 @@ static void serve(q5_poller *poller, q5_server *server) {
         if (stopping && !draining) {
             draining = true;
             q5_server_drain(server);
+            continue; /* there may have been nothing to wait for */
         }
         q5_server_tick(server);
         if (q5_poller_wait(poller, q5_server_timeout_msec(server)) < 0) return;
