@@ -24,11 +24,12 @@ static q5py_flight *flight_begin(q5py_server *server, q5_exchange *x) {
     return flight;
 }
 
+/* Dropping references may run anything; until the last line the server counts the flight. */
 void q5py_flight_end(q5py_flight *flight) {
     q5_exchange *x = flight->x;
     q5py_server *server = flight->server;
-    server->flights--;
     x->user = NULL;
+    q5py_stream_detach(flight);
     q5py_args_clear(&flight->args);
     q5py_reply_clear(&flight->reply);
     q5py_feed_free(flight);
@@ -36,8 +37,8 @@ void q5py_flight_end(q5py_flight *flight) {
     Py_CLEAR(flight->context);
     Py_CLEAR(flight->task);
     Py_CLEAR(flight->drained);
-    q5py_stream_detach(flight);
     q5_exchange_unref(x);
+    server->flights--;
     Py_DECREF(server);
 }
 
@@ -64,6 +65,13 @@ void q5py_server_error(q5py_server *server, PyObject *request) {
     }
     Py_DECREF(done);
     Py_DECREF(exception);
+}
+
+void q5py_server_raise(q5py_server *server) {
+    if (server->poller)
+        q5py_poller_raise(server->poller);
+    else
+        Py_XSETREF(server->raised, q5py_exception_take());
 }
 
 PyObject *q5py_server_loop(q5py_server *server) {
@@ -177,6 +185,18 @@ static void fail(q5py_flight *flight) {
     flight->reply.status = 500;
 }
 
+/* The same on the loop's thread, where an exit is not for the client alone. */
+static void fail_on_loop(q5py_flight *flight) {
+    if (PyErr_ExceptionMatches(PyExc_KeyboardInterrupt) ||
+        PyErr_ExceptionMatches(PyExc_SystemExit)) {
+        PyObject *exception = q5py_exception_take();
+        q5py_exception_set(Py_NewRef(exception));
+        q5py_server_raise(flight->server);
+        q5py_exception_set(exception);
+    }
+    fail(flight);
+}
+
 static void finish_on_loop(q5py_job *job) {
     q5py_flight *flight = Q5_CONTAINER_OF(job, q5py_flight, job);
     q5py_reply_send(flight);
@@ -199,7 +219,7 @@ static bool encode_on_loop(q5py_flight *flight, PyObject *result) {
     PyObject *awaitable = NULL;
     q5py_state *state = flight->server->state;
     int rc = q5py_plan_encode(state, flight->plan, flight->x, result, &flight->reply, &awaitable);
-    if (rc < 0) fail(flight);
+    if (rc < 0) fail_on_loop(flight);
     if (rc <= 0) return true;
     q5py_task *task = flight->task;
     task->on_end = on_plan_task_end;
@@ -239,10 +259,12 @@ int q5py_flight_start_task(q5py_flight *flight, PyObject *coro,
     Py_XSETREF(flight->task, task);
     task->on_end = on_end;
     task->arg = flight;
-    /* The flight, and with it its reference to the task, may end within. */
+    /* The flight, and with it its references to task and server, may end within. */
     Py_INCREF(task);
-    q5py_task_start(task);
+    Py_INCREF(server);
+    if (q5py_task_start(task)) q5py_server_raise(server);
     Py_DECREF(task);
+    Py_DECREF(server);
     return 0;
 }
 
@@ -257,7 +279,7 @@ static void run_on_loop(q5py_flight *flight) {
     PyObject *awaitable = NULL;
     if (!result || q5py_plan_encode(flight->server->state, flight->plan, flight->x, result,
                                     &flight->reply, &awaitable))
-        fail(flight);
+        fail_on_loop(flight);
     Py_XDECREF(awaitable);
     Py_XDECREF(result);
     q5py_reply_send(flight);
@@ -293,6 +315,7 @@ static void settle_in_thread(q5py_flight *flight) {
 
 static void plan_in_thread(q5py_job *job) {
     q5py_flight *flight = Q5_CONTAINER_OF(job, q5py_flight, job);
+    if (flight->gone) return; /* while it was queued */
     in_context(flight, plan_body);
     in_context(flight, settle_in_thread);
 }
@@ -300,14 +323,14 @@ static void plan_in_thread(q5py_job *job) {
 static void dispatch_plan(q5py_flight *flight) {
     q5py_plan *plan = flight->plan;
     if (q5py_plan_bind(flight->server->state, plan, flight->x, NULL, &flight->args)) {
-        fail(flight);
+        fail_on_loop(flight);
         q5py_reply_send(flight);
         return;
     }
     switch (plan->kind) {
     case Q5PY_ASYNC:
         if (q5py_flight_start_task(flight, q5py_plan_call(plan, &flight->args), on_plan_task_end)) {
-            fail(flight);
+            fail_on_loop(flight);
             q5py_reply_send(flight);
         }
         break;
@@ -338,15 +361,17 @@ static void django_body(q5py_flight *flight) {
 }
 
 static void django_in_thread(q5py_job *job) {
-    in_context(Q5_CONTAINER_OF(job, q5py_flight, job), django_body);
+    q5py_flight *flight = Q5_CONTAINER_OF(job, q5py_flight, job);
+    if (!flight->gone) in_context(flight, django_body);
 }
 
 static void on_django_task_end(q5py_task *task, void *arg) {
     q5py_flight *flight = arg;
-    if (flight->gone) {
+    if (flight->gone && task->exception) {
         q5py_flight_end(flight);
         return;
     }
+    /* A response that came all the same is not sent, but must be closed. */
     if (task->exception) raise_outcome(task);
     take_django_response(flight, task->exception ? NULL : task->result);
     q5py_reply_send(flight);
@@ -358,7 +383,7 @@ static void dispatch_django_async(q5py_flight *flight) {
     PyObject *coro =
         flight->request ? PyObject_CallOneArg(server->django_async, flight->request) : NULL;
     if (q5py_flight_start_task(flight, coro, on_django_task_end) == 0) return;
-    fail(flight);
+    fail_on_loop(flight);
     q5py_reply_send(flight);
 }
 

@@ -2,6 +2,7 @@
  * The same parser, router, plans and response writer as on a socket. */
 #include <unistd.h>
 
+#include "convert.h"
 #include "server.h"
 
 typedef struct memory_connection {
@@ -14,15 +15,26 @@ static void on_wake(q5_conn *conn, void *ctx) {
     (void)conn;
     memory_connection *self = ctx;
     if (!self->wake) return;
-    PyObject *done = PyObject_CallNoArgs(self->wake);
+    PyObject *wake = Py_NewRef(self->wake);
+    PyObject *done = PyObject_CallNoArgs(wake);
     if (!done) PyErr_WriteUnraisable((PyObject *)self);
     Py_XDECREF(done);
+    Py_DECREF(wake);
+}
+
+/* A handler has raised KeyboardInterrupt or SystemExit: true, and it is set. */
+static bool must_raise(memory_connection *self) {
+    PyObject *exception = self->server->raised;
+    if (!exception) return false;
+    self->server->raised = NULL;
+    q5py_exception_set(exception);
+    return true;
 }
 
 PyObject *q5py_memory_connection(PyObject *op, PyObject *unused) {
     (void)unused;
     q5py_server *server = (q5py_server *)op;
-    if (!server->server) {
+    if (server->closed) {
         PyErr_SetString(PyExc_RuntimeError, "the server is closed");
         return NULL;
     }
@@ -46,6 +58,10 @@ PyObject *q5py_memory_connection(PyObject *op, PyObject *unused) {
 static PyObject *memory_feed(PyObject *op, PyObject *arg) {
     memory_connection *self = (memory_connection *)op;
     Py_buffer view;
+    if (self->server->closed) {
+        PyErr_SetString(PyExc_RuntimeError, "the server is closed");
+        return NULL;
+    }
     if (PyObject_GetBuffer(arg, &view, PyBUF_SIMPLE)) return NULL;
     const char *from = view.buf;
     size_t left = (size_t)view.len;
@@ -61,6 +77,7 @@ static PyObject *memory_feed(PyObject *op, PyObject *arg) {
         left -= len;
     }
     PyBuffer_Release(&view);
+    if (must_raise(self)) return NULL;
     return PyLong_FromSize_t((size_t)view.len - left);
 }
 
@@ -92,7 +109,9 @@ static PyObject *memory_take(PyObject *op, PyObject *unused) {
 
 static PyObject *memory_resume(PyObject *op, PyObject *unused) {
     (void)unused;
-    return PyBool_FromLong(q5_conn_resume(((memory_connection *)op)->conn, q5_clock_msec()));
+    memory_connection *self = (memory_connection *)op;
+    bool more = q5_conn_resume(self->conn, q5_clock_msec());
+    return must_raise(self) ? NULL : PyBool_FromLong(more);
 }
 
 static PyObject *memory_eof(PyObject *op, PyObject *unused) {
@@ -129,8 +148,11 @@ static void memory_dealloc(PyObject *op) {
     memory_connection *self = (memory_connection *)op;
     PyTypeObject *type = Py_TYPE(op);
     PyObject_GC_UnTrack(op);
+    /* Tells a handler that the client has left, which may run anything. */
+    PyObject *exception = q5py_exception_take();
     memory_clear(op);
     if (self->conn) q5_conn_destroy(self->conn, Q5_GONE_PEER);
+    if (exception) q5py_exception_set(exception);
     Py_CLEAR(self->server);
     type->tp_free(op);
     Py_DECREF(type);

@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "convert.h"
+
 #define EVENT_READ 1 /* selectors.EVENT_READ, EVENT_WRITE */
 #define EVENT_WRITE 2
 #define FD_MAX (1 << 20)
@@ -17,7 +19,8 @@ typedef struct q5py_registration {
     q5_watch watch;
     q5py_poller *poller;
     PyObject *key; /* owned SelectorKey */
-    long events;
+    long events;   /* 0: it was unregistered */
+    struct q5py_registration *next_dropped;
 } q5py_registration;
 
 /* ---- hooks and inbox ------------------------------------------------------------------------- */
@@ -27,15 +30,30 @@ void q5py_poller_add_hook(q5py_poller *self, q5py_poll_hook *hook) {
     hook->next = self->hooks;
     if (hook->next) hook->next->prev = hook;
     self->hooks = hook;
+    Py_INCREF(hook->owner);
 }
 
 void q5py_poller_remove_hook(q5py_poller *self, q5py_poll_hook *hook) {
+    if (!hook->owner) return;
     if (hook->prev)
         hook->prev->next = hook->next;
     else
         self->hooks = hook->next;
     if (hook->next) hook->next->prev = hook->prev;
     hook->prev = hook->next = NULL;
+    Py_CLEAR(hook->owner);
+}
+
+bool q5py_poller_is_waiting(q5py_poller *self) {
+    if (!self->in_wait) return false;
+    PyErr_SetString(PyExc_RuntimeError,
+                    "the loop runs in another thread; use loop.call_soon_threadsafe");
+    return true;
+}
+
+void q5py_poller_raise(q5py_poller *self) {
+    PyObject *exception = q5py_exception_take();
+    Py_XSETREF(self->raised, exception);
 }
 
 void q5py_poller_post(q5py_poller *self, q5py_job *job) {
@@ -83,14 +101,15 @@ static void on_wake(q5_watch *watch, unsigned events) {
 
 static void on_ready(q5_watch *watch, unsigned events) {
     q5py_registration *registration = Q5_CONTAINER_OF(watch, q5py_registration, watch);
+    q5py_poller *self = registration->poller;
     long ready = 0;
     if (events & Q5_POLL_READ) ready |= EVENT_READ;
     if (events & Q5_POLL_WRITE) ready |= EVENT_WRITE;
     ready &= registration->events;
     if (!ready) return;
-    PyObject *pair = Py_BuildValue("(Ol)", registration->key, ready);
-    if (!pair || PyList_Append(registration->poller->ready, pair))
-        PyErr_WriteUnraisable((PyObject *)registration->poller);
+    /* An allocation may run the collector, and that anything. */
+    PyObject *key = Py_NewRef(registration->key), *pair = Py_BuildValue("(Nl)", key, ready);
+    if (!pair || PyList_Append(self->ready, pair)) PyErr_WriteUnraisable((PyObject *)self);
     Py_XDECREF(pair);
 }
 
@@ -136,10 +155,23 @@ static int check_events(long events) {
 
 static int remember(q5py_poller *self, int fd, PyObject *key) {
     PyObject *number = PyLong_FromLong(fd);
-    if (!number) return -1;
-    int rc = key ? PyDict_SetItem(self->keys, number, key) : PyDict_DelItem(self->keys, number);
-    Py_DECREF(number);
+    int rc = number ? PyDict_SetItem(self->keys, number, key) : -1;
+    Py_XDECREF(number);
     return rc;
+}
+
+/* Keeps the current exception. */
+static void forget(q5py_poller *self, int fd) {
+    PyObject *exception = q5py_exception_take();
+    PyObject *number = PyLong_FromLong(fd);
+    if (!number || PyDict_DelItem(self->keys, number)) PyErr_Clear();
+    Py_XDECREF(number);
+    if (exception) q5py_exception_set(exception);
+}
+
+static void registration_free(q5py_registration *registration) {
+    Py_XDECREF(registration->key);
+    PyMem_Free(registration);
 }
 
 static PyObject *poller_register(PyObject *op, PyObject *args) {
@@ -149,25 +181,25 @@ static PyObject *poller_register(PyObject *op, PyObject *args) {
     if (!PyArg_ParseTuple(args, "Ol|O", &file, &events, &data) || check_events(events)) return NULL;
     int fd = PyObject_AsFileDescriptor(file);
     if (fd < 0 || make_room(self, fd)) return NULL;
-    if (self->registrations[fd]) {
-        PyErr_Format(PyExc_KeyError, "%R (FD %d) is already registered", file, fd);
-        return NULL;
-    }
     q5py_registration *registration = PyMem_Calloc(1, sizeof(*registration));
     if (!registration) return PyErr_NoMemory();
     *registration = (q5py_registration){.watch = {fd, on_ready}, .poller = self, .events = events};
     registration->key = make_key(self, file, fd, events, data);
-    if (!registration->key || remember(self, fd, registration->key)) goto failed;
+    if (!registration->key) goto failed;
+    if (self->registrations[fd]) {
+        PyErr_Format(PyExc_KeyError, "%R (FD %d) is already registered", file, fd);
+        goto failed;
+    }
+    if (remember(self, fd, registration->key)) goto failed;
     if (q5_poller_add(self->poller, &registration->watch, poll_events(events))) {
         PyErr_SetFromErrno(PyExc_OSError);
-        remember(self, fd, NULL);
+        forget(self, fd);
         goto failed;
     }
     self->registrations[fd] = registration;
     return Py_NewRef(registration->key);
 failed:
-    Py_XDECREF(registration->key);
-    PyMem_Free(registration);
+    registration_free(registration);
     return NULL;
 }
 
@@ -190,11 +222,24 @@ static q5py_registration *find_file(q5py_poller *self, PyObject *file) {
 }
 
 static void drop(q5py_poller *self, q5py_registration *registration) {
-    int fd = registration->watch.fd;
     q5_poller_remove(self->poller, &registration->watch);
-    self->registrations[fd] = NULL;
-    Py_DECREF(registration->key);
-    PyMem_Free(registration);
+    self->registrations[registration->watch.fd] = NULL;
+    if (!self->in_wait) {
+        registration_free(registration);
+        return;
+    }
+    /* Called from another thread: the wait may have fetched an event of it already. */
+    registration->events = 0;
+    registration->next_dropped = self->dropped;
+    self->dropped = registration;
+}
+
+static void free_dropped(q5py_poller *self) {
+    q5py_registration *registration;
+    while ((registration = self->dropped)) {
+        self->dropped = registration->next_dropped;
+        registration_free(registration);
+    }
 }
 
 static PyObject *poller_unregister(PyObject *op, PyObject *file) {
@@ -202,7 +247,7 @@ static PyObject *poller_unregister(PyObject *op, PyObject *file) {
     q5py_registration *registration = find_file(self, file);
     if (!registration) return NULL;
     PyObject *key = Py_NewRef(registration->key);
-    if (remember(self, registration->watch.fd, NULL)) PyErr_Clear();
+    forget(self, registration->watch.fd);
     drop(self, registration);
     return key;
 }
@@ -212,22 +257,25 @@ static PyObject *poller_modify(PyObject *op, PyObject *args) {
     PyObject *file, *data = Py_None;
     long events;
     if (!PyArg_ParseTuple(args, "Ol|O", &file, &events, &data) || check_events(events)) return NULL;
-    q5py_registration *registration = find_file(self, file);
-    if (!registration) return NULL;
-    int fd = registration->watch.fd;
+    int fd = find_fd(self, file);
     PyObject *key = make_key(self, file, fd, events, data);
-    if (!key || remember(self, fd, key)) {
-        Py_XDECREF(key);
-        return NULL;
-    }
+    q5py_registration *registration = key ? find_file(self, file) : NULL;
+    if (!registration) goto failed;
     if (events != registration->events &&
         q5_poller_modify(self->poller, &registration->watch, poll_events(events))) {
-        Py_DECREF(key);
-        return PyErr_SetFromErrno(PyExc_OSError);
+        /* As selectors does: what the kernel refuses to watch is not registered. */
+        PyErr_SetFromErrno(PyExc_OSError);
+        forget(self, fd);
+        drop(self, registration);
+        goto failed;
     }
     registration->events = events;
-    Py_SETREF(registration->key, key);
-    return Py_NewRef(key);
+    Py_SETREF(registration->key, Py_NewRef(key));
+    if (remember(self, fd, key)) goto failed;
+    return key;
+failed:
+    Py_XDECREF(key);
+    return NULL;
 }
 
 /* ---- waiting --------------------------------------------------------------------------------- */
@@ -239,30 +287,74 @@ static int sooner(int a, int b) {
 
 static int call_before_hooks(q5py_poller *self) {
     int timeout = -1;
+    self->serving = true;
     for (q5py_poll_hook *hook = self->hooks; hook; hook = hook->next)
         timeout = sooner(timeout, hook->before_wait(hook));
+    self->serving = false;
     return timeout;
 }
 
-static bool asyncio_has_work(q5py_poller *self) {
-    if (PyList_GET_SIZE(self->ready)) return true;
-    return !self->loop_ready || PyObject_Size(self->loop_ready) != 0;
+/* A handler has called loop.stop(), which only sets a flag. -1 with an exception. */
+static int loop_stopping(q5py_poller *self) {
+    PyObject *stopping = PyObject_GetAttr(self->loop, self->state->str__stopping);
+    int rc = stopping ? PyObject_IsTrue(stopping) : -1;
+    Py_XDECREF(stopping);
+    return rc;
+}
+
+/* A timer was scheduled that is due before the one for which select was called. */
+static bool timer_came_first(q5py_poller *self) {
+    PyObject *timers = self->loop_timers;
+    return timers && PyList_GET_SIZE(timers) && PyList_GET_ITEM(timers, 0) != self->loop_next;
+}
+
+/* 1, 0, or -1 with an exception. Without a bound loop each wait is handed back. */
+static int asyncio_has_work(q5py_poller *self) {
+    if (PyList_GET_SIZE(self->ready) || !self->loop_ready) return 1;
+    Py_ssize_t handles = PyObject_Size(self->loop_ready);
+    if (handles) return handles < 0 ? -1 : 1;
+    return timer_came_first(self) ? 1 : loop_stopping(self);
+}
+
+/* The loop replaces its heap now and then, but not while it waits. */
+static int look_at_timers(q5py_poller *self) {
+    if (!self->loop) return 0;
+    PyObject *timers = PyObject_GetAttr(self->loop, self->state->str__scheduled);
+    if (!timers) return -1;
+    Py_XSETREF(self->loop_timers, timers);
+    if (!PyList_CheckExact(timers)) {
+        PyErr_SetString(PyExc_TypeError, "the loop's timers are not in a list");
+        return -1;
+    }
+    PyObject *next = PyList_GET_SIZE(timers) ? PyList_GET_ITEM(timers, 0) : NULL;
+    Py_XSETREF(self->loop_next, Py_XNewRef(next));
+    return 0;
 }
 
 static int wait_once(q5py_poller *self, int timeout) {
     int n;
     atomic_store(&self->waiting, true);
     if (!inbox_empty(self)) timeout = 0;
+    self->in_wait = true;
     Py_BEGIN_ALLOW_THREADS n = q5_poller_wait(self->poller, timeout);
-    Py_END_ALLOW_THREADS atomic_store(&self->waiting, false);
+    Py_END_ALLOW_THREADS self->in_wait = false;
+    atomic_store(&self->waiting, false);
     if (n < 0) {
         PyErr_SetFromErrno(PyExc_OSError);
         return -1;
     }
+    self->serving = true;
     for (q5py_poll_hook *hook = self->hooks; hook; hook = hook->next)
         hook->after_wait(hook);
     q5_poller_deliver(self->poller);
+    free_dropped(self);
     work_off_inbox(self);
+    self->serving = false;
+    if (self->raised) {
+        q5py_exception_set(self->raised);
+        self->raised = NULL;
+        return -1;
+    }
     /* A signal without a Python-level wake-up descriptor must still raise. */
     return PyErr_CheckSignals();
 }
@@ -281,7 +373,7 @@ static int parse_timeout(PyObject *arg, double *ret_due) {
     if (arg == Py_None) return 0;
     double timeout = PyFloat_AsDouble(arg);
     if (timeout == -1.0 && PyErr_Occurred()) return -1;
-    if (timeout <= 0) {
+    if (!(timeout > 0)) {
         *ret_due = 0;
         return 0;
     }
@@ -291,23 +383,37 @@ static int parse_timeout(PyObject *arg, double *ret_due) {
     return 0;
 }
 
-static PyObject *poller_select(PyObject *op, PyObject *const *args, Py_ssize_t nargs) {
-    q5py_poller *self = (q5py_poller *)op;
-    double due; /* monotonic seconds; -1: none; 0: do not wait */
-    if (parse_timeout(nargs ? args[0] : Py_None, &due)) return NULL;
-    PyObject *fresh = PyList_New(0);
-    if (!fresh) return NULL;
-    Py_XSETREF(self->ready, fresh);
+/* Waits until asyncio has work or `due`: monotonic seconds; -1: never; 0: does not wait. */
+static int serve_until(q5py_poller *self, double due) {
     bool over;
+    int work;
     do {
         int hooks = call_before_hooks(self);
         int left = due < 0 ? -1 : due == 0 ? 0 : msec_until(due);
-        if (self->loop_ready && asyncio_has_work(self)) left = 0;
-        if (wait_once(self, sooner(left, hooks))) return NULL;
+        work = self->loop_ready ? asyncio_has_work(self) : 0;
+        if (work < 0 || wait_once(self, work || self->raised ? 0 : sooner(left, hooks))) return -1;
         over = due >= 0 && (due == 0 || msec_until(due) == 0);
-    } while (!over && !asyncio_has_work(self));
+        work = asyncio_has_work(self);
+    } while (!over && work == 0);
+    return work < 0 ? -1 : 0;
+}
+
+static PyObject *poller_select(PyObject *op, PyObject *const *args, Py_ssize_t nargs) {
+    q5py_poller *self = (q5py_poller *)op;
+    double due;
+    if (self->ready) {
+        PyErr_SetString(PyExc_RuntimeError, "select() is running already");
+        return NULL;
+    }
+    if (parse_timeout(nargs ? args[0] : Py_None, &due)) return NULL;
+    if (!(self->ready = PyList_New(0))) return NULL;
+    int rc = look_at_timers(self);
+    if (rc == 0) rc = serve_until(self, due);
     PyObject *ready = self->ready;
     self->ready = NULL;
+    Py_CLEAR(self->loop_timers);
+    Py_CLEAR(self->loop_next);
+    if (rc) Py_CLEAR(ready);
     return ready;
 }
 
@@ -391,7 +497,8 @@ static int open_wake(q5py_poller *self) {
 }
 
 static PyObject *poller_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-    if (!PyArg_ParseTuple(args, "") || (kwargs && PyDict_GET_SIZE(kwargs))) return NULL;
+    static char *keywords[] = {NULL};
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "", keywords)) return NULL;
     q5py_poller *self = (q5py_poller *)type->tp_alloc(type, 0);
     if (!self) return NULL;
     self->state = q5py_state_of_type(type);
@@ -414,15 +521,27 @@ static int poller_traverse(PyObject *op, visitproc visit, void *arg) {
     Py_VISIT(self->ready);
     Py_VISIT(self->loop);
     Py_VISIT(self->loop_ready);
+    Py_VISIT(self->loop_timers);
+    Py_VISIT(self->loop_next);
+    Py_VISIT(self->raised);
+    for (int i = 0; i < self->registrations_cap; i++)
+        if (self->registrations[i]) Py_VISIT(self->registrations[i]->key);
+    for (q5py_poll_hook *hook = self->hooks; hook; hook = hook->next)
+        Py_VISIT(hook->owner);
     return 0;
 }
 
+/* What is cleared here may still be called by what is being collected with it: all stays usable.
+ */
 static int poller_clear(PyObject *op) {
     q5py_poller *self = (q5py_poller *)op;
-    Py_CLEAR(self->keys);
-    Py_CLEAR(self->ready);
+    if (self->poller) drop_all(self);
+    if (self->keys) PyDict_Clear(self->keys);
     Py_CLEAR(self->loop);
     Py_CLEAR(self->loop_ready);
+    Py_CLEAR(self->raised);
+    while (self->hooks)
+        q5py_poller_remove_hook(self, self->hooks);
     return 0;
 }
 
@@ -430,15 +549,13 @@ static void poller_dealloc(PyObject *op) {
     q5py_poller *self = (q5py_poller *)op;
     PyTypeObject *type = Py_TYPE(op);
     PyObject_GC_UnTrack(op);
-    if (self->poller) {
-        drop_all(self);
-        q5_poller_destroy(self->poller);
-    }
+    poller_clear(op);
+    Py_CLEAR(self->keys);
+    if (self->poller) q5_poller_destroy(self->poller);
     for (int i = 0; i < 2; i++)
         if (self->wake_fds[i] >= 0) close(self->wake_fds[i]);
     PyMem_Free(self->registrations);
     pthread_mutex_destroy(&self->lock);
-    poller_clear(op);
     type->tp_free(op);
     Py_DECREF(type);
 }

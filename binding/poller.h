@@ -24,6 +24,7 @@ struct q5py_poll_hook {
     /* Milliseconds until the next call is needed, -1: none. */
     int (*before_wait)(q5py_poll_hook *hook);
     void (*after_wait)(q5py_poll_hook *hook);
+    PyObject *owner; /* kept alive until the hook is removed */
 };
 
 typedef struct q5py_poller {
@@ -31,10 +32,15 @@ typedef struct q5py_poller {
     q5_poller *poller;
     PyObject *keys;                           /* dict: fd -> SelectorKey */
     struct q5py_registration **registrations; /* by fd; owned */
+    struct q5py_registration *dropped;        /* unregistered during a wait; freed after it */
     int registrations_cap;
-    PyObject *ready;      /* the list that select will return */
+    PyObject *ready;      /* the list that select will return; NULL outside of select */
     PyObject *loop;       /* bound loop, or NULL */
     PyObject *loop_ready; /* its deque of ready handles, or NULL */
+    PyObject *loop_timers, *loop_next; /* during select: its heap, and what was first in it */
+    PyObject *raised; /* a KeyboardInterrupt or SystemExit that select will raise, or NULL */
+    bool in_wait;     /* a thread is inside the kernel's wait, without the GIL */
+    bool serving;     /* hooks, events or jobs are being worked off */
     q5py_poll_hook *hooks;
     /* The inbox: jobs that finished in other threads. */
     pthread_mutex_t lock;
@@ -44,8 +50,16 @@ typedef struct q5py_poller {
     q5_watch wake_watch;
 } q5py_poller;
 
+/* The poller takes a reference to hook->owner, so that an owner is never freed by what its own hook
+ * runs. */
 void q5py_poller_add_hook(q5py_poller *poller, q5py_poll_hook *hook);
+/* May free the owner. */
 void q5py_poller_remove_hook(q5py_poller *poller, q5py_poll_hook *hook);
+/* Another thread is inside the kernel's wait: what it may be about to deliver must not be freed.
+ * True, with RuntimeError set, when the caller must not go on. */
+bool q5py_poller_is_waiting(q5py_poller *poller);
+/* Takes the current exception, which must reach whoever runs the loop: select will raise it. */
+void q5py_poller_raise(q5py_poller *poller);
 /* From any thread, with or without the GIL: job->finish will be called on the loop's thread. The
  * caller makes sure that the poller outlives the job. */
 void q5py_poller_post(q5py_poller *poller, q5py_job *job);

@@ -29,10 +29,13 @@
     XX(cancel)                   \
     XX(result)                   \
     XX(_ready)                   \
+    XX(_scheduled)               \
+    XX(_stopping)                \
     XX(run)                      \
     XX(finish)                   \
     XX(throw)                    \
     XX(_loop)                    \
+    XX(get_loop)                 \
     XX(start)                    \
     XX(__anext__)
 
@@ -42,6 +45,7 @@
     XX(server)         \
     XX(request)        \
     XX(task)           \
+    XX(task_await)     \
     XX(thread_pool)    \
     XX(job)            \
     XX(router)         \
@@ -63,6 +67,8 @@
     XX(invalid_state_error)                               \
     XX(selector_key)                                      \
     XX(thread_class)  /* threading.Thread */              \
+    XX(kw_context)    /* ("context",) */                  \
+    XX(kw_msg)        /* ("msg",) */                      \
     XX(request_class) /* what set_request_class gave */
 
 typedef struct q5py_state {

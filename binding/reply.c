@@ -158,9 +158,12 @@ void q5py_reply_close(q5py_flight *flight) {
 
 /* ---- all of it ------------------------------------------------------------------------------- */
 
+/* Or, when something of the response has left already, cuts it. */
 static void send_plain_500(q5_exchange *x) {
     q5_response_reset(x);
-    q5_response_problem(x, 500, q5_slice_make(NULL, 0));
+    if (q5_response_problem(x, 500, q5_slice_make(NULL, 0)) == Q5_ESTATE &&
+        x->response_state != Q5_RESPONSE_END)
+        q5_response_abort(x);
 }
 
 void q5py_reply_send(q5py_flight *flight) {

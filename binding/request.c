@@ -20,6 +20,8 @@ PyObject *q5py_request_new(q5py_state *state, q5_exchange *x) {
     q5py_request *self = (q5py_request *)type->tp_alloc(type, 0);
     if (!self) return NULL;
     self->x = q5_exchange_ref(x);
+    q5py_flight *flight = x->user;
+    if (flight) self->server = Py_NewRef((PyObject *)flight->server);
     if (x->conn) q5_server_peer(x->conn, self->peer_host, &self->peer_port);
     return (PyObject *)self;
 }
@@ -382,17 +384,20 @@ static int request_traverse(PyObject *op, visitproc visit, void *arg) {
     return 0;
 }
 
+/* The exchange comes from the server's pool: it is given back before the server may go. */
 static int request_clear(PyObject *op) {
-    Py_CLEAR(((q5py_request *)op)->server);
+    q5py_request *self = (q5py_request *)op;
+    q5_exchange *x = self->x;
+    self->x = NULL;
+    if (x) q5_exchange_unref(x);
+    Py_CLEAR(self->server);
     return 0;
 }
 
 static void request_dealloc(PyObject *op) {
-    q5py_request *self = (q5py_request *)op;
     PyTypeObject *type = Py_TYPE(op);
     PyObject_GC_UnTrack(op);
     request_clear(op);
-    if (self->x) q5_exchange_unref(self->x);
     type->tp_free(op);
     Py_DECREF(type);
 }

@@ -7,14 +7,13 @@
 
 typedef struct q5py_request {
     PyObject_HEAD q5_exchange *x; /* one reference; never NULL once created by C */
-    PyObject *server;             /* owned; _quintette.Server or NULL when detached */
+    PyObject *server;             /* owned; the Server whose pool x is from, NULL when detached */
     char peer_host[46];
     uint16_t peer_port;
 } q5py_request;
 
 /* An instance of the class that set_request_class registered (by default Request itself); takes
- * its own reference to x. Cached per exchange: further calls return the same object. New
- * reference or NULL. */
+ * its own reference to x. New reference or NULL. */
 PyObject *q5py_request_new(q5py_state *state, q5_exchange *x);
 
 #endif

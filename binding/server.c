@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "convert.h"
 #include "router.h"
 
 #define LOG_FLUSH_SIZE 32768
@@ -129,6 +130,10 @@ static void flush_log(q5py_server *self) {
 
 static int before_wait(q5py_poll_hook *hook) {
     q5py_server *self = Q5_CONTAINER_OF(hook, q5py_server, hook);
+    if (self->abort_soon) {
+        self->abort_soon = false;
+        q5_server_abort(self->server);
+    }
     q5_server_tick(self->server);
     if (self->log.len) flush_log(self);
     return q5_server_timeout_msec(self->server);
@@ -220,7 +225,8 @@ static int server_open(q5py_server *self, PyObject *limits) {
         PyErr_NoMemory();
         return -1;
     }
-    self->hook = (q5py_poll_hook){.before_wait = before_wait, .after_wait = after_wait};
+    self->hook = (q5py_poll_hook){
+        .before_wait = before_wait, .after_wait = after_wait, .owner = (PyObject *)self};
     if (self->poller) q5py_poller_add_hook(self->poller, &self->hook);
     return 0;
 }
@@ -268,8 +274,16 @@ static PyObject *server_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
 
 static q5_server *open_server(PyObject *op) {
     q5py_server *self = (q5py_server *)op;
-    if (!self->server) PyErr_SetString(PyExc_RuntimeError, "the server is closed");
-    return self->server;
+    if (!self->closed) return self->server;
+    PyErr_SetString(PyExc_RuntimeError, "the server is closed");
+    return NULL;
+}
+
+/* For calls that close connections. */
+static q5_server *idle_server(PyObject *op) {
+    q5py_server *self = (q5py_server *)op;
+    if (self->poller && q5py_poller_is_waiting(self->poller)) return NULL;
+    return open_server(op);
 }
 
 static PyObject *server_accept_on(PyObject *op, PyObject *arg) {
@@ -287,7 +301,7 @@ static PyObject *server_accept_on(PyObject *op, PyObject *arg) {
 
 static PyObject *server_drain(PyObject *op, PyObject *unused) {
     (void)unused;
-    q5_server *server = open_server(op);
+    q5_server *server = idle_server(op);
     if (!server) return NULL;
     q5_server_drain(server);
     Py_RETURN_NONE;
@@ -304,19 +318,28 @@ static PyObject *server_stats(PyObject *op, PyObject *unused) {
                          ((q5py_server *)op)->flights);
 }
 
+/* Requests that Python still holds and connections in memory need the library's server: it ends
+ * with the object. The poller's reference to us is dropped. */
 static void close_server(q5py_server *self) {
-    q5_server *server = self->server;
-    self->server = NULL;
-    if (!server) return;
-    if (self->poller) q5py_poller_remove_hook(self->poller, &self->hook);
-    q5_server_destroy(server);
+    if (self->closed) return;
+    self->closed = true;
+    q5_server_drain(self->server);
+    q5_server_abort(self->server);
     flush_log(self);
+    if (self->poller) q5py_poller_remove_hook(self->poller, &self->hook);
+}
+
+/* A handler may run inside the very call of the library that must not lose its server. */
+static bool in_handler(q5py_server *self) {
+    return self->poller && self->poller->serving;
 }
 
 static PyObject *server_close(PyObject *op, PyObject *unused) {
     (void)unused;
     q5py_server *self = (q5py_server *)op;
-    if (self->flights) {
+    if (self->closed) Py_RETURN_NONE;
+    if (!idle_server(op)) return NULL;
+    if (self->flights || in_handler(self)) {
         PyErr_Format(PyExc_RuntimeError, "%u requests are still being handled", self->flights);
         return NULL;
     }
@@ -326,16 +349,19 @@ static PyObject *server_close(PyObject *op, PyObject *unused) {
 
 static PyObject *server_abort(PyObject *op, PyObject *unused) {
     (void)unused;
-    q5_server *server = open_server(op);
+    q5_server *server = idle_server(op);
     if (!server) return NULL;
-    q5_server_abort(server);
+    if (in_handler((q5py_server *)op))
+        ((q5py_server *)op)->abort_soon = true;
+    else
+        q5_server_abort(server);
     Py_RETURN_NONE;
 }
 
 static PyObject *server_drained(PyObject *op, void *unused) {
     (void)unused;
     q5py_server *self = (q5py_server *)op;
-    return PyBool_FromLong(!self->server || q5_server_drained(self->server));
+    return PyBool_FromLong(self->closed || q5_server_drained(self->server));
 }
 
 static int server_traverse(PyObject *op, visitproc visit, void *arg) {
@@ -350,6 +376,7 @@ static int server_traverse(PyObject *op, visitproc visit, void *arg) {
     Py_VISIT(self->on_error);
     Py_VISIT(self->memory_loop);
     Py_VISIT(self->context);
+    Py_VISIT(self->raised);
     return 0;
 }
 
@@ -361,6 +388,7 @@ static int server_clear(PyObject *op) {
     Py_CLEAR(self->on_error);
     Py_CLEAR(self->memory_loop);
     Py_CLEAR(self->context);
+    Py_CLEAR(self->raised);
     return 0;
 }
 
@@ -369,13 +397,18 @@ static void server_dealloc(PyObject *op) {
     q5py_server *self = (q5py_server *)op;
     PyTypeObject *type = Py_TYPE(op);
     PyObject_GC_UnTrack(op);
-    close_server(self);
+    PyObject *exception = q5py_exception_take();
+    if (self->server) {
+        close_server(self);
+        q5_server_destroy(self->server);
+    }
     q5py_statics_free(self->statics);
     q5_buf_deinit(&self->log);
     server_clear(op);
     Py_CLEAR(self->router_object);
     Py_CLEAR(self->threads);
     Py_CLEAR(self->poller);
+    if (exception) q5py_exception_set(exception);
     type->tp_free(op);
     Py_DECREF(type);
 }

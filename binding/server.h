@@ -33,6 +33,9 @@ typedef struct q5py_server {
     int32_t log_utc_offset;
     q5_buf log;
     uint32_t flights;
+    bool closed;      /* `server` stays until the last request and connection in memory have gone */
+    bool abort_soon;  /* abort() was called by a handler */
+    PyObject *raised; /* owned or NULL: without a poller, what feed() and resume() must raise */
 } q5py_server;
 
 /* One request between dispatch and the end of its reply. Lives in the exchange's arena and holds a
@@ -69,6 +72,8 @@ int q5py_server_submit(q5py_server *server, q5py_job *job);
 void q5py_server_post(q5py_server *server, q5py_job *job);
 /* New reference to the loop that requests run on, or NULL with an exception. */
 PyObject *q5py_server_loop(q5py_server *server);
+/* Takes the current exception (KeyboardInterrupt, SystemExit): whoever runs the loop gets it. */
+void q5py_server_raise(q5py_server *server);
 /* Reports the current exception to on_error (else as unraisable) and clears it. */
 void q5py_server_error(q5py_server *server, PyObject *request);
 

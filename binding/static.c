@@ -119,11 +119,13 @@ static void send_plan(q5_exchange *x, const q5_static_file *file, const q5_stati
         status = send_file(x, file, plan);
     } else {
         if (file) close(file->fd);
-        if (status) return;
         /* HEAD declares what GET would send. */
-        status = bodiless ? q5_response_stream(x, (int64_t)file->size) : Q5_OK;
-        status = bodiless && !status ? q5_response_end(x)
-                                     : q5_response_send(x, q5_slice_make(NULL, 0), NULL, NULL);
+        if (!status && bodiless) {
+            status = q5_response_stream(x, (int64_t)file->size);
+            if (!status) status = q5_response_end(x);
+        } else if (!status) {
+            status = q5_response_send(x, q5_slice_make(NULL, 0), NULL, NULL);
+        }
     }
     if (status) q5_response_abort(x);
 }

@@ -8,6 +8,7 @@
 #include "convert.h"
 
 #define FEED_BYTES_MAX 262144 /* produced but not yet taken by the loop */
+#define CHUNK_COST 128        /* what a chunk takes besides its bytes: object, segment, framing */
 
 /* Flags and list are guarded by the GIL; lock and condition only put the worker to sleep. */
 typedef struct q5py_feed {
@@ -43,7 +44,7 @@ static void feed_post(q5py_feed *feed) {
 static int feed_chunk(q5py_feed *feed, PyObject *chunk) {
     Py_ssize_t len = PyObject_Size(chunk);
     if (len < 0 || PyList_Append(feed->chunks, chunk)) return -1;
-    feed->bytes += (size_t)len;
+    feed->bytes += (size_t)len + CHUNK_COST;
     feed_post(feed);
     while ((feed->full || feed->bytes > FEED_BYTES_MAX) && !feed->flight->gone)
         feed_sleep(feed);
@@ -201,10 +202,11 @@ static PyObject *stream_write(PyObject *op, PyObject *chunk) {
 static PyObject *stream_drained(PyObject *op, PyObject *unused) {
     (void)unused;
     stream_object *self = (stream_object *)op;
-    if (!self->flight) {
+    if (!self->flight || self->flight->gone) {
         stream_gone();
         return NULL;
     }
+    if (self->full && self->flight->drained) return Py_NewRef(self->flight->drained);
     PyObject *loop = q5py_server_loop(self->flight->server);
     PyObject *future = loop ? PyObject_CallMethod(loop, "create_future", NULL) : NULL;
     Py_XDECREF(loop);
@@ -263,7 +265,10 @@ void q5py_pump_start(q5py_flight *flight) {
     PyObject *coro =
         stream ? PyObject_CallFunctionObjArgs(pump, stream, flight->reply.stream, NULL) : NULL;
     Py_XDECREF(pump);
-    int status = coro ? q5_response_stream(flight->x, -1) : Q5_EINVAL;
+    /* We may be inside the context of the handler's task, and none can be entered twice. */
+    PyObject *context = coro ? PyContext_Copy(flight->context) : NULL;
+    if (context) Py_SETREF(flight->context, context);
+    int status = context ? q5_response_stream(flight->x, -1) : Q5_EINVAL;
     if (status == Q5_OK) {
         if (q5py_flight_start_task(flight, coro, on_pump_end) == 0) return;
         q5_response_abort(flight->x);

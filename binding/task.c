@@ -6,7 +6,7 @@
 
 #include "convert.h"
 
-static void step(q5py_task *task, PyObject *exception);
+static int step(q5py_task *task, PyObject *exception);
 
 /* ---- the current task of the loop ------------------------------------------------------------ */
 
@@ -40,14 +40,13 @@ static void set_registered(q5py_task *self, bool on) {
 
 /* ---- ending ---------------------------------------------------------------------------------- */
 
-static void call_soon(q5py_task *self, PyObject *callback, PyObject *arg, PyObject *context) {
-    PyObject *kwnames = PyTuple_Pack(1, self->module->str_context);
+/* 0, or -1 with an exception (the loop is closed). */
+static int call_soon(q5py_task *self, PyObject *callback, PyObject *arg, PyObject *context) {
+    q5py_state *state = self->module;
     PyObject *args[4] = {self->loop, callback, arg, context};
-    PyObject *handle =
-        kwnames ? PyObject_VectorcallMethod(self->module->str_call_soon, args, 3, kwnames) : NULL;
-    if (!handle) PyErr_WriteUnraisable(callback);
+    PyObject *handle = PyObject_VectorcallMethod(state->str_call_soon, args, 3, state->kw_context);
     Py_XDECREF(handle);
-    Py_XDECREF(kwnames);
+    return handle ? 0 : -1;
 }
 
 static void schedule_callbacks(q5py_task *self) {
@@ -56,7 +55,8 @@ static void schedule_callbacks(q5py_task *self) {
     if (!callbacks) return;
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(callbacks); i++) {
         PyObject *pair = PyList_GET_ITEM(callbacks, i);
-        call_soon(self, PyTuple_GET_ITEM(pair, 0), (PyObject *)self, PyTuple_GET_ITEM(pair, 1));
+        PyObject *callback = PyTuple_GET_ITEM(pair, 0), *context = PyTuple_GET_ITEM(pair, 1);
+        if (call_soon(self, callback, (PyObject *)self, context)) PyErr_WriteUnraisable(callback);
     }
     Py_DECREF(callbacks);
 }
@@ -79,12 +79,19 @@ static void end_with_error(q5py_task *self) {
     end(self);
 }
 
+/* A new CancelledError; out of memory, that MemoryError instead. */
+static PyObject *make_cancelled(q5py_task *self) {
+    PyObject *type = self->module->cancelled_error, *message = self->cancel_message;
+    PyObject *made = message ? PyObject_CallOneArg(type, message) : PyObject_CallNoArgs(type);
+    return made ? made : q5py_exception_take();
+}
+
 static void end_with_result(q5py_task *self, PyObject *result) {
     if (self->must_cancel) {
         /* Cancelled after its last wait: as asyncio, the result gives way. */
         self->must_cancel = false;
         Py_DECREF(result);
-        PyErr_SetNone(self->module->cancelled_error);
+        q5py_exception_set(make_cancelled(self));
         end_with_error(self);
         return;
     }
@@ -95,71 +102,98 @@ static void end_with_result(q5py_task *self, PyObject *result) {
 
 /* ---- waiting --------------------------------------------------------------------------------- */
 
+/* The loop calls both in the task's context. */
 static PyObject *task_wakeup(PyObject *op, PyObject *future) {
     q5py_task *self = (q5py_task *)op;
     if (self->state != Q5PY_TASK_PENDING) Py_RETURN_NONE;
     /* The coroutine's own await fetches the result; only a failed future is thrown in. */
     PyObject *result = PyObject_CallMethodNoArgs(future, self->module->str_result);
-    Py_CLEAR(self->waiter);
     PyObject *exception = result ? NULL : q5py_exception_take();
     Py_XDECREF(result);
-    step(self, exception);
+    int rc = step(self, exception);
     Py_XDECREF(exception);
+    if (rc) return NULL;
     Py_RETURN_NONE;
 }
 
 static PyObject *task_step_later(PyObject *op, PyObject *exception) {
     q5py_task *self = (q5py_task *)op;
-    if (self->state == Q5PY_TASK_PENDING) step(self, exception == Py_None ? NULL : exception);
+    if (self->state == Q5PY_TASK_PENDING && step(self, exception == Py_None ? NULL : exception))
+        return NULL;
     Py_RETURN_NONE;
 }
 
 static PyMethodDef wakeup_def = {"wakeup", task_wakeup, METH_O, NULL};
 static PyMethodDef step_def = {"step", task_step_later, METH_O, NULL};
 
-/* Borrowed, or NULL with an exception. Made for the tasks that wait alone. */
-static PyObject *outer_context(q5py_task *self) {
-    if (!self->outer) self->outer = PyContext_New();
-    return self->outer;
-}
-
-/* Next turn of the loop, with an exception to throw in (None: none). */
+/* Next turn of the loop, with an exception to throw in (None: none). A loop that takes no more
+ * callbacks leaves the task as it is, like any other. */
 static void step_soon(q5py_task *self, PyObject *exception) {
     PyObject *callback = PyCFunction_New(&step_def, (PyObject *)self);
-    if (!callback || !outer_context(self)) {
-        Py_XDECREF(callback);
+    if (!callback || call_soon(self, callback, exception, self->context))
         PyErr_WriteUnraisable((PyObject *)self);
-        return;
-    }
-    call_soon(self, callback, exception, self->outer);
-    Py_DECREF(callback);
+    Py_XDECREF(callback);
 }
 
-static void step_soon_with_error(q5py_task *self, PyObject *what, const char *format) {
-    PyErr_Format(PyExc_RuntimeError, format, self, what);
+/* The current exception is thrown in. */
+static void step_soon_with_error(q5py_task *self) {
     PyObject *exception = q5py_exception_take();
     step_soon(self, exception);
     Py_DECREF(exception);
 }
 
 static int add_wakeup(q5py_task *self, PyObject *future) {
+    q5py_state *state = self->module;
     PyObject *callback = PyCFunction_New(&wakeup_def, (PyObject *)self);
-    PyObject *kwnames = PyTuple_Pack(1, self->module->str_context);
-    PyObject *args[3] = {future, callback, outer_context(self)};
-    PyObject *done = NULL;
-    if (callback && kwnames && args[2])
-        done = PyObject_VectorcallMethod(self->module->str_add_done_callback, args, 2, kwnames);
-    Py_XDECREF(callback);
-    Py_XDECREF(kwnames);
+    if (!callback) return -1;
+    PyObject *args[3] = {future, callback, self->context};
+    PyObject *done =
+        PyObject_VectorcallMethod(state->str_add_done_callback, args, 2, state->kw_context);
+    Py_DECREF(callback);
     Py_XDECREF(done);
     return done ? 0 : -1;
 }
 
+/* Truth of what future.cancel() answered, or -1 with an exception. */
 static int cancel_future(q5py_task *self, PyObject *future) {
-    PyObject *done = PyObject_CallMethodNoArgs(future, self->module->str_cancel);
+    q5py_state *state = self->module;
+    PyObject *args[2] = {future, self->cancel_message};
+    PyObject *done = PyObject_VectorcallMethod(state->str_cancel, args, 1,
+                                               self->cancel_message ? state->kw_msg : NULL);
     int rc = done ? PyObject_IsTrue(done) : -1;
     Py_XDECREF(done);
     return rc;
+}
+
+static PyObject *loop_of(q5py_task *self, PyObject *future) {
+    PyObject *loop = PyObject_GetAttr(future, self->module->str__loop);
+    if (loop || !PyErr_ExceptionMatches(PyExc_AttributeError)) return loop;
+    PyErr_Clear();
+    return PyObject_CallMethodNoArgs(future, self->module->str_get_loop);
+}
+
+/* 0, or -1 with the exception that is to be thrown in. */
+static int check_yielded(q5py_task *self, PyObject *yielded) {
+    PyObject *blocking = PyObject_GetAttr(yielded, self->module->str__asyncio_future_blocking);
+    if (!blocking) PyErr_Clear();
+    bool is_future = blocking == Py_True;
+    Py_XDECREF(blocking);
+    if (!is_future) {
+        PyErr_Format(PyExc_RuntimeError, "Task %R got bad yield: %R", self, yielded);
+        return -1;
+    }
+    if (yielded == (PyObject *)self) {
+        PyErr_Format(PyExc_RuntimeError, "Task cannot await on itself: %R", self);
+        return -1;
+    }
+    PyObject *loop = loop_of(self, yielded);
+    if (!loop) return -1;
+    bool same = loop == self->loop;
+    Py_DECREF(loop);
+    if (same) return 0;
+    PyErr_Format(PyExc_RuntimeError, "Task %R got Future %R attached to a different loop", self,
+                 yielded);
+    return -1;
 }
 
 /* The coroutine yielded something: a future that it waits for, or None for "next turn". */
@@ -169,28 +203,17 @@ static void wait_for(q5py_task *self, PyObject *yielded) {
         step_soon(self, Py_None);
         return;
     }
-    q5py_state *state = self->module;
-    PyObject *blocking = PyObject_GetAttr(yielded, state->str__asyncio_future_blocking);
-    if (!blocking) PyErr_Clear();
-    bool is_future = blocking == Py_True;
-    Py_XDECREF(blocking);
-    if (!is_future) {
-        step_soon_with_error(self, yielded, "Task %R got bad yield: %R");
-        return;
-    }
-    if (yielded == (PyObject *)self) {
-        step_soon_with_error(self, yielded, "Task %R cannot await on itself: %R");
-        return;
-    }
-    if (PyObject_SetAttr(yielded, state->str__asyncio_future_blocking, Py_False) ||
+    if (check_yielded(self, yielded) ||
+        PyObject_SetAttr(yielded, self->module->str__asyncio_future_blocking, Py_False) ||
         add_wakeup(self, yielded)) {
-        PyObject *exception = q5py_exception_take();
-        step_soon(self, exception);
-        Py_DECREF(exception);
+        step_soon_with_error(self);
         return;
     }
     self->waiter = Py_NewRef(yielded);
-    if (self->must_cancel && cancel_future(self, yielded) > 0) self->must_cancel = false;
+    if (!self->must_cancel) return;
+    int rc = cancel_future(self, yielded);
+    if (rc > 0) self->must_cancel = false;
+    if (rc < 0) PyErr_WriteUnraisable((PyObject *)self);
 }
 
 /* ---- stepping -------------------------------------------------------------------------------- */
@@ -209,13 +232,7 @@ static PySendResult send(q5py_task *self, PyObject *exception, PyObject **ret) {
 static PySendResult send_as_current(q5py_task *self, PyObject *exception, PyObject **ret) {
     PyObject *before = swap_current(self, (PyObject *)self);
     if (!before) return PYGEN_ERROR;
-    self->running = true;
-    PySendResult sent = PYGEN_ERROR;
-    if (PyContext_Enter(self->context) == 0) {
-        sent = send(self, exception, ret);
-        if (PyContext_Exit(self->context)) PyErr_WriteUnraisable((PyObject *)self);
-    }
-    self->running = false;
+    PySendResult sent = send(self, exception, ret);
     PyObject *error = sent == PYGEN_ERROR ? q5py_exception_take() : NULL;
     PyObject *ours = swap_current(self, before);
     if (!ours) PyErr_WriteUnraisable((PyObject *)self);
@@ -225,16 +242,20 @@ static PySendResult send_as_current(q5py_task *self, PyObject *exception, PyObje
     return sent;
 }
 
-static void step(q5py_task *self, PyObject *exception) {
+static bool is_exit(PyObject *exception) {
+    return exception && (PyErr_GivenExceptionMatches(exception, PyExc_KeyboardInterrupt) ||
+                         PyErr_GivenExceptionMatches(exception, PyExc_SystemExit));
+}
+
+/* 0, or -1 with an exception for whoever runs the loop. Called in the task's context. */
+static int step(q5py_task *self, PyObject *exception) {
     PyObject *result = NULL, *cancelled = NULL;
     Py_INCREF(self);
-    if (self->must_cancel &&
-        !(exception && PyErr_GivenExceptionMatches(exception, self->module->cancelled_error))) {
+    Py_CLEAR(self->waiter);
+    if (self->must_cancel) {
         self->must_cancel = false;
-        exception = cancelled =
-            self->cancel_message
-                ? PyObject_CallOneArg(self->module->cancelled_error, self->cancel_message)
-                : PyObject_CallNoArgs(self->module->cancelled_error);
+        if (!exception || !PyErr_GivenExceptionMatches(exception, self->module->cancelled_error))
+            exception = cancelled = make_cancelled(self);
     }
     switch (send_as_current(self, exception, &result)) {
     case PYGEN_RETURN:
@@ -249,7 +270,13 @@ static void step(q5py_task *self, PyObject *exception) {
         break;
     }
     Py_XDECREF(cancelled);
+    int rc = 0;
+    if (is_exit(self->exception)) {
+        q5py_exception_set(Py_NewRef(self->exception));
+        rc = -1;
+    }
     Py_DECREF(self);
+    return rc;
 }
 
 q5py_task *q5py_task_new(q5py_state *state, PyObject *loop, PyObject *coro, PyObject *context) {
@@ -262,15 +289,24 @@ q5py_task *q5py_task_new(q5py_state *state, PyObject *loop, PyObject *coro, PyOb
     return self;
 }
 
-void q5py_task_start(q5py_task *self) {
-    step(self, NULL);
+int q5py_task_start(q5py_task *self) {
+    if (PyContext_Enter(self->context)) {
+        end_with_error(self);
+        return 0;
+    }
+    int rc = step(self, NULL);
+    PyObject *exception = rc ? q5py_exception_take() : NULL;
+    if (PyContext_Exit(self->context)) PyErr_WriteUnraisable((PyObject *)self);
+    if (exception) q5py_exception_set(exception);
+    return rc;
 }
 
 void q5py_task_continue(q5py_task *self, PyObject *coro) {
     Py_CLEAR(self->result);
     Py_XSETREF(self->coro, Py_NewRef(coro));
     self->state = Q5PY_TASK_PENDING;
-    step(self, NULL);
+    /* The step from whose end we were called raises it. */
+    if (step(self, NULL)) PyErr_Clear();
 }
 
 bool q5py_task_cancel(q5py_task *self, PyObject *message) {
@@ -278,7 +314,9 @@ bool q5py_task_cancel(q5py_task *self, PyObject *message) {
     self->cancels++;
     Py_XSETREF(self->cancel_message, Py_XNewRef(message));
     if (self->waiter) {
-        int rc = cancel_future(self, self->waiter);
+        PyObject *waiter = Py_NewRef(self->waiter);
+        int rc = cancel_future(self, waiter);
+        Py_DECREF(waiter);
         if (rc > 0) return true;
         if (rc < 0) PyErr_WriteUnraisable((PyObject *)self);
     }
@@ -293,6 +331,13 @@ static PyObject *task_cancel(PyObject *op, PyObject *args, PyObject *kwargs) {
     PyObject *message = Py_None;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O", keywords, &message)) return NULL;
     return PyBool_FromLong(q5py_task_cancel((q5py_task *)op, message == Py_None ? NULL : message));
+}
+
+/* For asyncio's call graphs (3.14): who awaits us is not recorded. */
+static PyObject *task_get_awaited_by(PyObject *op, void *unused) {
+    (void)op;
+    (void)unused;
+    Py_RETURN_NONE;
 }
 
 static PyObject *task_cancelling(PyObject *op, PyObject *unused) {
@@ -321,7 +366,7 @@ static PyObject *task_cancelled(PyObject *op, PyObject *unused) {
 static int check_finished(q5py_task *self) {
     if (self->state == Q5PY_TASK_FINISHED) return 0;
     if (self->state == Q5PY_TASK_CANCELLED)
-        PyErr_SetObject(self->module->cancelled_error, self->cancel_message);
+        PyErr_SetObject((PyObject *)Py_TYPE(self->exception), self->exception);
     else
         PyErr_SetString(self->module->invalid_state_error, "Result is not set.");
     return -1;
@@ -353,31 +398,43 @@ static PyObject *task_add_done_callback(PyObject *op, PyObject *args, PyObject *
         return NULL;
     context = context == Py_None ? PyContext_CopyCurrent() : Py_NewRef(context);
     if (!context) return NULL;
-    PyObject *pair = NULL;
+    int rc = 0;
     if (self->state != Q5PY_TASK_PENDING) {
-        call_soon(self, callback, op, context);
-    } else if ((self->callbacks || (self->callbacks = PyList_New(0))) &&
-               (pair = PyTuple_Pack(2, callback, context))) {
-        if (PyList_Append(self->callbacks, pair)) Py_CLEAR(pair);
+        rc = call_soon(self, callback, op, context);
+    } else {
+        PyObject *pair = PyTuple_Pack(2, callback, context);
+        if (!self->callbacks) self->callbacks = PyList_New(0);
+        rc = pair && self->callbacks ? PyList_Append(self->callbacks, pair) : -1;
+        Py_XDECREF(pair);
     }
     Py_DECREF(context);
-    Py_XDECREF(pair);
-    if (PyErr_Occurred()) return NULL;
+    if (rc) return NULL;
     Py_RETURN_NONE;
+}
+
+/* The callbacks but for `callback`; a comparison may run anything, so the list is left alone. */
+static PyObject *without(PyObject *callbacks, PyObject *callback) {
+    PyObject *kept = PyList_New(0);
+    for (Py_ssize_t i = 0; kept && i < PyList_GET_SIZE(callbacks); i++) {
+        PyObject *pair = Py_NewRef(PyList_GET_ITEM(callbacks, i));
+        int same = PyObject_RichCompareBool(PyTuple_GET_ITEM(pair, 0), callback, Py_EQ);
+        if (same < 0 || (same == 0 && PyList_Append(kept, pair))) Py_CLEAR(kept);
+        Py_DECREF(pair);
+    }
+    return kept;
 }
 
 static PyObject *task_remove_done_callback(PyObject *op, PyObject *callback) {
     q5py_task *self = (q5py_task *)op;
-    long removed = 0;
-    for (Py_ssize_t i = self->callbacks ? PyList_GET_SIZE(self->callbacks) : 0; i-- > 0;) {
-        PyObject *pair = PyList_GET_ITEM(self->callbacks, i);
-        int same = PyObject_RichCompareBool(PyTuple_GET_ITEM(pair, 0), callback, Py_EQ);
-        if (same < 0) return NULL;
-        if (!same) continue;
-        if (PyList_SetSlice(self->callbacks, i, i + 1, NULL)) return NULL;
-        removed++;
-    }
-    return PyLong_FromLong(removed);
+    if (!self->callbacks) return PyLong_FromLong(0);
+    PyObject *callbacks = Py_NewRef(self->callbacks);
+    PyObject *kept = without(callbacks, callback);
+    Py_ssize_t removed = kept ? PyList_GET_SIZE(callbacks) - PyList_GET_SIZE(kept) : 0;
+    if (kept && self->callbacks == callbacks) Py_SETREF(self->callbacks, Py_NewRef(kept));
+    Py_DECREF(callbacks);
+    if (!kept) return NULL;
+    Py_DECREF(kept);
+    return PyLong_FromSsize_t(removed);
 }
 
 static PyObject *or_none(PyObject *value) {
@@ -420,39 +477,79 @@ static PyObject *task_get_stack(PyObject *op, PyObject *args, PyObject *kwargs) 
     return PyList_New(0);
 }
 
-/* For another task that awaits this one: a real future that follows it, so that there is one
- * implementation of an awaitable's iterator. */
-static PyObject *copy_outcome(PyObject *future, PyObject *op) {
-    q5py_task *self = (q5py_task *)op;
-    PyObject *done = PyObject_CallMethod(future, "done", NULL), *rc = NULL;
-    if (!done) return NULL;
-    bool over = done == Py_True;
-    Py_DECREF(done);
-    if (over) Py_RETURN_NONE;
-    if (self->state == Q5PY_TASK_CANCELLED)
-        rc = PyObject_CallMethod(future, "cancel", NULL);
-    else if (self->exception)
-        rc = PyObject_CallMethod(future, "set_exception", "O", self->exception);
-    else
-        rc = PyObject_CallMethod(future, "set_result", "O", self->result ? self->result : Py_None);
-    Py_XDECREF(rc);
-    if (!rc) return NULL;
+static PyObject *task_print_stack(PyObject *op, PyObject *args, PyObject *kwargs) {
+    (void)op;
+    (void)args;
+    (void)kwargs;
     Py_RETURN_NONE;
 }
 
-static PyMethodDef copy_def = {"copy_outcome", copy_outcome, METH_O, NULL};
+/* What asyncio.Future.__await__ answers: yields the task while it is pending, then ends with its
+ * outcome. */
+typedef struct task_await {
+    PyObject_HEAD q5py_task *task; /* owned; NULL once the outcome was given */
+} task_await;
 
-static PyObject *task_await(PyObject *op) {
-    q5py_task *self = (q5py_task *)op;
-    PyObject *future = PyObject_CallMethod(self->loop, "create_future", NULL);
-    PyObject *copy = future ? PyCFunction_New(&copy_def, future) : NULL;
-    PyObject *added = copy ? PyObject_CallMethod(op, "add_done_callback", "O", copy) : NULL;
-    PyObject *iterator = added ? PyObject_CallMethod(future, "__await__", NULL) : NULL;
-    Py_XDECREF(added);
-    Py_XDECREF(copy);
-    Py_XDECREF(future);
-    return iterator;
+static PyObject *task_await_iter(PyObject *op) {
+    q5py_state *state = ((q5py_task *)op)->module;
+    task_await *self = (task_await *)state->task_await_type->tp_alloc(state->task_await_type, 0);
+    if (self) self->task = (q5py_task *)Py_NewRef(op);
+    return (PyObject *)self;
 }
+
+static PyObject *task_await_next(PyObject *op) {
+    task_await *self = (task_await *)op;
+    q5py_task *task = self->task;
+    if (!task) return NULL;
+    if (task->state == Q5PY_TASK_PENDING && !task->blocking) {
+        task->blocking = true;
+        return Py_NewRef((PyObject *)task);
+    }
+    if (task->state == Q5PY_TASK_PENDING) {
+        PyErr_SetString(PyExc_RuntimeError, "await wasn't used with future");
+        return NULL;
+    }
+    self->task = NULL;
+    PyObject *result = task_result((PyObject *)task, NULL);
+    PyObject *stop = result ? PyObject_CallOneArg(PyExc_StopIteration, result) : NULL;
+    if (stop) PyErr_SetObject(PyExc_StopIteration, stop);
+    Py_XDECREF(stop);
+    Py_XDECREF(result);
+    Py_DECREF(task);
+    return NULL;
+}
+
+static int task_await_traverse(PyObject *op, visitproc visit, void *arg) {
+    Py_VISIT(Py_TYPE(op));
+    Py_VISIT((PyObject *)((task_await *)op)->task);
+    return 0;
+}
+
+static int task_await_clear(PyObject *op) {
+    Py_CLEAR(((task_await *)op)->task);
+    return 0;
+}
+
+static void task_await_dealloc(PyObject *op) {
+    PyTypeObject *type = Py_TYPE(op);
+    PyObject_GC_UnTrack(op);
+    task_await_clear(op);
+    type->tp_free(op);
+    Py_DECREF(type);
+}
+
+static PyType_Slot task_await_slots[] = {
+    {Py_tp_dealloc, task_await_dealloc}, {Py_tp_traverse, task_await_traverse},
+    {Py_tp_clear, task_await_clear},     {Py_tp_iter, PyObject_SelfIter},
+    {Py_tp_iternext, task_await_next},   {0, NULL},
+};
+
+static PyType_Spec task_await_spec = {
+    .name = "quintette._quintette.TaskAwait",
+    .basicsize = sizeof(task_await),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = task_await_slots,
+};
 
 static PyObject *task_repr(PyObject *op) {
     q5py_task *self = (q5py_task *)op;
@@ -499,7 +596,6 @@ static int task_traverse(PyObject *op, visitproc visit, void *arg) {
     Py_VISIT(Py_TYPE(op));
     Py_VISIT(self->coro);
     Py_VISIT(self->context);
-    Py_VISIT(self->outer);
     Py_VISIT(self->loop);
     Py_VISIT(self->name);
     Py_VISIT(self->waiter);
@@ -514,7 +610,6 @@ static int task_clear(PyObject *op) {
     q5py_task *self = (q5py_task *)op;
     Py_CLEAR(self->coro);
     Py_CLEAR(self->context);
-    Py_CLEAR(self->outer);
     Py_CLEAR(self->loop);
     Py_CLEAR(self->name);
     Py_CLEAR(self->waiter);
@@ -554,6 +649,7 @@ static PyMethodDef task_methods[] = {
     {"get_name", task_get_name, METH_NOARGS, NULL},
     {"set_name", task_set_name, METH_O, NULL},
     {"get_stack", WITH_KEYWORDS(task_get_stack), METH_VARARGS | METH_KEYWORDS, NULL},
+    {"print_stack", WITH_KEYWORDS(task_print_stack), METH_VARARGS | METH_KEYWORDS, NULL},
     {NULL, NULL, 0, NULL},
 };
 
@@ -561,6 +657,7 @@ static PyGetSetDef task_getset[] = {
     {"__class__", task_class, NULL, NULL, NULL},
     {"_asyncio_future_blocking", task_get_blocking, task_set_blocking, NULL, NULL},
     {"_fut_waiter", task_get_waiter, NULL, NULL, NULL},
+    {"_asyncio_awaited_by", task_get_awaited_by, NULL, NULL, NULL},
     {"_must_cancel", task_get_must_cancel, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
@@ -580,8 +677,8 @@ static PyType_Slot task_slots[] = {
     {Py_tp_methods, task_methods},
     {Py_tp_getset, task_getset},
     {Py_tp_members, task_members},
-    {Py_tp_iter, task_await},
-    {Py_am_await, task_await},
+    {Py_tp_iter, task_await_iter},
+    {Py_am_await, task_await_iter},
     {0, NULL},
 };
 
@@ -594,5 +691,10 @@ static PyType_Spec task_spec = {
 
 int q5py_init_task(PyObject *module, q5py_state *state) {
     state->task_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &task_spec, NULL);
+    state->task_await_type =
+        (PyTypeObject *)PyType_FromModuleAndSpec(module, &task_await_spec, NULL);
+    state->kw_context = PyTuple_Pack(1, state->str_context);
+    state->kw_msg = Py_BuildValue("(s)", "msg");
+    if (!state->task_await_type || !state->kw_context || !state->kw_msg) return -1;
     return state->task_type ? PyModule_AddType(module, state->task_type) : -1;
 }

@@ -18,9 +18,6 @@ struct q5py_task {
     PyObject_HEAD q5py_state *module;
     PyObject *coro;
     PyObject *context;
-    /* The loop runs our callbacks in it: each step enters `context` by itself, and a context can
-     * be entered only once. */
-    PyObject *outer;
     PyObject *loop;
     PyObject *name;      /* NULL: made up when asked for */
     PyObject *waiter;    /* the future it waits for, or NULL */
@@ -31,7 +28,7 @@ struct q5py_task {
     PyObject *weakrefs;
     long cancels;
     q5py_task_state state;
-    bool must_cancel, blocking, registered, running;
+    bool must_cancel, blocking, registered;
     /* Told once when the coroutine has ended, before the callbacks; NULL: nobody is. Result and
      * exception can be read then. An exception must not be left set. */
     void (*on_end)(q5py_task *task, void *arg);
@@ -40,9 +37,11 @@ struct q5py_task {
 
 /* Takes over neither reference. Nothing runs yet. */
 q5py_task *q5py_task_new(q5py_state *state, PyObject *loop, PyObject *coro, PyObject *context);
-/* The first step, at once. on_end may be called before it returns. */
-void q5py_task_start(q5py_task *task);
-/* Runs a further coroutine in the ended task, whose on_end it was called from; the reference to
+/* The first step, at once, in the task's context; on_end may be called before it returns, and from
+ * later steps is called in that context too. 0; -1 with an exception when the coroutine raised one
+ * that whoever runs the loop must see, as asyncio has it: KeyboardInterrupt or SystemExit. */
+int q5py_task_start(q5py_task *task);
+/* Runs a further coroutine in the ended task, whose on_end it is called from; the reference to
  * coro is borrowed. */
 void q5py_task_continue(q5py_task *task, PyObject *coro);
 /* As asyncio.Task.cancel(). False when it has ended. */

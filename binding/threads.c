@@ -3,11 +3,13 @@
 #include "threads.h"
 
 #include <errno.h>
+#include <math.h>
 #include <time.h>
 
 #define THREADS_DEFAULT 16
 #define THREADS_LIMIT 1024
 #define IDLE_SECONDS 60
+#define STOP_SECONDS_MAX 86400
 
 typedef struct queued {
     q5py_job *job;
@@ -22,6 +24,7 @@ struct q5py_thread_pool {
     queued *ring;
     size_t first, count, cap;
     int threads, threads_max, idle;
+    int seats;             /* threads that were asked for and have not come to their loop yet */
     unsigned long started; /* for names */
     bool stopping;
 };
@@ -43,10 +46,21 @@ static int push(q5py_thread_pool *self, q5py_job *job, q5py_poller *poller) {
     return 0;
 }
 
-static bool wait_for_work(q5py_thread_pool *self) {
+static struct timespec from_now(double seconds) {
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += IDLE_SECONDS;
+    double whole = floor(seconds);
+    until.tv_sec += (time_t)whole;
+    until.tv_nsec += (long)((seconds - whole) * 1e9);
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_nsec -= 1000000000;
+        until.tv_sec++;
+    }
+    return until;
+}
+
+static bool wait_for_work(q5py_thread_pool *self) {
+    struct timespec until = from_now(IDLE_SECONDS);
     self->idle++;
     int rc = 0;
     while (!self->count && !self->stopping && rc != ETIMEDOUT)
@@ -61,7 +75,9 @@ static PyObject *pool_work(PyObject *op, PyObject *unused) {
     q5py_thread_pool *self = (q5py_thread_pool *)op;
     PyThreadState *thread = PyEval_SaveThread();
     pthread_mutex_lock(&self->lock);
-    while (self->count || wait_for_work(self)) {
+    bool seated = self->seats > 0; /* no: it was taken for a thread that did not start */
+    if (seated) self->seats--;
+    while (seated && (self->count || wait_for_work(self))) {
         queued next = self->ring[self->first];
         self->first = (self->first + 1) % self->cap;
         self->count--;
@@ -73,7 +89,7 @@ static PyObject *pool_work(PyObject *op, PyObject *unused) {
         thread = PyEval_SaveThread();
         pthread_mutex_lock(&self->lock);
     }
-    self->threads--;
+    if (seated) self->threads--;
     pthread_cond_broadcast(&self->quiet);
     pthread_mutex_unlock(&self->lock);
     PyEval_RestoreThread(thread);
@@ -99,6 +115,24 @@ static int start_thread(q5py_thread_pool *self) {
     return started ? 0 : -1;
 }
 
+/* After a thread did not start, or a signal's handler raised while we waited for it. When there is
+ * another, that one will come round to the job: 0. Else the job, which is the last, is dropped: -1,
+ * with the exception. */
+static int take_back(q5py_thread_pool *self) {
+    q5py_poller *poller = NULL;
+    pthread_mutex_lock(&self->lock);
+    if (self->seats) {
+        self->seats--;
+        self->threads--;
+    }
+    if (self->threads == 0 && self->count)
+        poller = self->ring[(self->first + --self->count) % self->cap].poller;
+    pthread_mutex_unlock(&self->lock);
+    if (!poller) PyErr_WriteUnraisable((PyObject *)self);
+    Py_XDECREF(poller);
+    return poller ? -1 : 0;
+}
+
 int q5py_thread_pool_submit(q5py_thread_pool *self, q5py_job *job, q5py_poller *poller) {
     pthread_mutex_lock(&self->lock);
     if (self->stopping || push(self, job, (q5py_poller *)Py_NewRef(poller))) {
@@ -111,26 +145,21 @@ int q5py_thread_pool_submit(q5py_thread_pool *self, q5py_job *job, q5py_poller *
         return -1;
     }
     bool grow = self->count > (size_t)self->idle && self->threads < self->threads_max;
-    if (grow) self->threads++;
+    if (grow) {
+        self->threads++;
+        self->seats++;
+    }
     pthread_cond_signal(&self->work);
     pthread_mutex_unlock(&self->lock);
     if (!grow || start_thread(self) == 0) return 0;
-    pthread_mutex_lock(&self->lock);
-    int left = --self->threads;
-    pthread_mutex_unlock(&self->lock);
-    /* Another thread will come round to it; without any, it must be run by nobody: say so. */
-    if (left == 0) PyErr_WriteUnraisable((PyObject *)self);
-    PyErr_Clear();
-    return 0;
+    return take_back(self);
 }
 
 static PyObject *pool_stop(PyObject *op, PyObject *args) {
     q5py_thread_pool *self = (q5py_thread_pool *)op;
     double seconds = 5;
     if (!PyArg_ParseTuple(args, "|d", &seconds)) return NULL;
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += (time_t)seconds + 1;
+    struct timespec until = from_now(seconds > 0 ? fmin(seconds, STOP_SECONDS_MAX) : 0);
     bool quiet;
     Py_BEGIN_ALLOW_THREADS pthread_mutex_lock(&self->lock);
     self->stopping = true;
