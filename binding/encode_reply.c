@@ -34,9 +34,10 @@ static int reply_from_stream(PyObject *answer, q5py_reply *reply) {
 
 static int reply_from_file(PyObject *answer, q5py_reply *reply) {
     int kind;
-    PyObject *fields, *file;
+    PyObject *fields, *file, *closer;
     unsigned long long offset, len;
-    if (!PyArg_ParseTuple(answer, "iiOOKK", &kind, &reply->status, &fields, &file, &offset, &len))
+    if (!PyArg_ParseTuple(answer, "iiOOKKO", &kind, &reply->status, &fields, &file, &offset, &len,
+                          &closer))
         return -1;
     int fd = PyObject_AsFileDescriptor(file);
     if (fd < 0) return -1;
@@ -45,7 +46,7 @@ static int reply_from_file(PyObject *answer, q5py_reply *reply) {
     reply->file_fd = fd;
     reply->file_offset = offset;
     reply->file_len = len;
-    reply->closer = Py_NewRef(file);
+    reply->closer = maybe(closer);
     return 0;
 }
 
@@ -72,6 +73,17 @@ static int reply_from_answer(q5py_state *state, PyObject *answer, q5py_reply *re
     return -1;
 }
 
+/* The server runs sync iterators in the worker thread that made the reply. On the loop there is
+ * none: the plan's hook makes an async iterator that pulls in a thread. */
+static int pull_in_thread(const q5py_plan *plan, q5py_reply *reply) {
+    if (plan->kind == Q5PY_THREAD || !reply->stream || reply->stream_is_async) return 0;
+    PyObject *pulled = PyObject_CallOneArg(plan->data->pull, reply->stream);
+    if (!pulled) return -1;
+    Py_SETREF(reply->stream, pulled);
+    reply->stream_is_async = true;
+    return 0;
+}
+
 /* ---- the plan's interface ----------------------------------------------------------------------
  */
 
@@ -89,7 +101,7 @@ int q5py_plan_encode(q5py_state *state, q5py_plan *plan, q5_exchange *x, PyObjec
         int status = reply_from_answer(state, answer, reply,
                                        plan->kind == Q5PY_ASYNC ? ret_awaitable : NULL);
         Py_DECREF(answer);
-        return status;
+        return status ? status : pull_in_thread(plan, reply);
     }
     reply->body = body;
     reply->status = body ? data->status : data->none_status;

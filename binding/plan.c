@@ -8,12 +8,12 @@
 static int read_result(q5py_plan_data *data, PyObject *result) {
     PyObject *shape;
     int none_is_empty;
-    if (!PyArg_ParseTuple(result, "iipSSO!O!OO!O:result", &data->status, &data->none_status,
+    if (!PyArg_ParseTuple(result, "iipSSO!O!OO!OO:result", &data->status, &data->none_status,
                           &none_is_empty, &data->lines, &data->none_lines, &PyTuple_Type,
                           &data->fields, &PyTuple_Type, &data->none_fields, &data->encode,
-                          &PyTuple_Type, &shape, &data->finish)) {
+                          &PyTuple_Type, &shape, &data->finish, &data->pull)) {
         data->lines = data->none_lines = data->fields = data->none_fields = NULL;
-        data->encode = data->finish = NULL;
+        data->encode = data->finish = data->pull = NULL;
         return -1;
     }
     data->none_is_empty = none_is_empty;
@@ -23,6 +23,7 @@ static int read_result(q5py_plan_data *data, PyObject *result) {
     Py_INCREF(data->none_fields);
     Py_INCREF(data->encode);
     Py_INCREF(data->finish);
+    Py_INCREF(data->pull);
     return q5py_shape_read(&data->shape, shape);
 }
 
@@ -104,6 +105,7 @@ static int plan_traverse(PyObject *self, visitproc visit, void *arg) {
     Py_VISIT(data->none_fields);
     Py_VISIT(data->encode);
     Py_VISIT(data->finish);
+    Py_VISIT(data->pull);
     Py_VISIT(data->reject);
     Py_VISIT(data->on_error);
     return q5py_shape_traverse(&data->shape, visit, arg);
@@ -126,6 +128,7 @@ static int plan_clear(PyObject *self) {
     Py_CLEAR(data->none_fields);
     Py_CLEAR(data->encode);
     Py_CLEAR(data->finish);
+    Py_CLEAR(data->pull);
     Py_CLEAR(data->reject);
     Py_CLEAR(data->on_error);
     q5py_shape_clear(&data->shape);

@@ -126,6 +126,7 @@ typedef struct q5py_plan_data {
     q5py_shape shape;
     /* The slow ways; owned. */
     PyObject *finish;   /* result -> answer */
+    PyObject *pull;     /* iterator -> async iterator that runs it in a thread */
     PyObject *reject;   /* (faults, body) -> raises */
     PyObject *on_error; /* (exception, request) -> answer */
 } q5py_plan_data;
@@ -145,7 +146,7 @@ int q5py_shape_matches(const q5py_shape *shape, PyObject *value);
 typedef enum q5py_answer {
     Q5PY_ANSWER_BODY,   /* status, fields, body */
     Q5PY_ANSWER_STREAM, /* status, fields, iterator, is_async, closer or None */
-    Q5PY_ANSWER_FILE,   /* status, fields, file object, offset, length */
+    Q5PY_ANSWER_FILE,   /* status, fields, file object, offset, length, closer or None */
     Q5PY_ANSWER_DJANGO, /* an HttpResponseBase */
     Q5PY_ANSWER_AWAIT,  /* an awaitable whose result is to be encoded in its turn */
     Q5PY_ANSWER_VALUE   /* a value that the plan's encoder takes */

@@ -11,7 +11,7 @@ import msgspec
 from quintette.api import types
 from quintette.api.errors import HTTPError, RequestError
 from quintette.api.markers import Source
-from quintette.api.text import RefusalsError, place_of, words_of
+from quintette.api.text import RefusalsError, RefusedError, place_of, words_of
 
 ERRORS_MAX: Final = 100
 
@@ -137,6 +137,9 @@ def explain_body(
     """The decoder stops at the first fault; this walks the type to find the others."""
     if isinstance(error, msgspec.DecodeError) and not isinstance(error, msgspec.ValidationError):
         raise _malformed(body, str(error)) from error
+    if isinstance(error, RefusedError):
+        yield from _explain_text(parameter, None, error)
+        return
     if types.is_pydantic(parameter.type):
         yield from _explain_pydantic(error)
         return

@@ -18,6 +18,7 @@ from quintette.api.encoding import encode_json
 from quintette.api.files import Upload
 from quintette.api.markers import BIG_INT, MISSING, Source
 from quintette.api.patterns import BUILT_IN, Pattern
+from quintette.api.responses import pull
 from quintette.api.results import Finish, is_undeclared, shape_of
 from quintette.api.signature import Parameter, refuse
 
@@ -243,6 +244,7 @@ class Builder:
             encode_json,
             shape_of(tp),
             self._finish,
+            pull,
         )
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 import mimetypes
 import os
-from collections.abc import AsyncIterable, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
 from email.utils import formatdate
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote
 
 import msgspec
+from asgiref.sync import sync_to_async
 from django.http import HttpResponse
 from django.utils.http import content_disposition_header
 
@@ -139,7 +140,15 @@ class SendFile(Response):
         fields = self.fields()
         fields.append(("Last-Modified", formatdate(info.st_mtime, usegmt=True)))
         offset = self.file.tell()
-        return answer.FILE, self.status, fields, self.file, offset, info.st_size - offset
+        size = info.st_size - offset
+        return answer.FILE, self.status, fields, self.file, offset, size, _Closer(self.file)
+
+
+class _Closer:
+    """Closing a file does not block: it needs no thread."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.close = self.close_on_loop = file.close
 
 
 class Stream(Response):
@@ -155,6 +164,17 @@ class Stream(Response):
             pieces: Any = _encode_async(source)
             return answer.STREAM, self.status, self.fields(), pieces, True, closer
         return answer.STREAM, self.status, self.fields(), map(_piece, source), False, closer
+
+
+_END = object()
+
+
+async def pull(source: Iterable[Any]) -> AsyncIterator[Any]:
+    """Runs a synchronous iterator in a thread, piece by piece."""
+    iterator = iter(source)
+    step = sync_to_async(next)
+    while (piece := await step(iterator, _END)) is not _END:
+        yield piece
 
 
 def _piece(item: Any) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import django
@@ -65,6 +65,6 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def connect(backend: str) -> Iterator[MakeClient]:
+def connect(backend: str) -> MakeClient:
     """Makes a client for an API; exceptions of handlers are answered with 500."""
-    yield lambda api, **options: Client(api, backend, raise_errors=False, **options)
+    return lambda api, **options: Client(api, backend, raise_errors=False, **options)

@@ -331,7 +331,7 @@ def test_a_body_on_disk(connect: MakeClient) -> None:
     api = API()
 
     @api.post("/")
-    def handler(body: list[str] = Body()) -> int:
+    def handler(body: Annotated[list[str], Body()]) -> int:
         return sum(map(len, body))
 
     response = connect(api).post("/", json=["x" * 1_000_000] * 3)

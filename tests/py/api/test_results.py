@@ -1,0 +1,393 @@
+"""What handlers return, and what of it is sent."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import io
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from decimal import Decimal
+from typing import Any, TypedDict
+from uuid import UUID
+
+import attrs
+import pydantic
+import pytest
+from conftest import MakeClient
+from django.contrib.auth.models import Group, User
+from django.db import connection
+from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
+from django.utils.translation import gettext_lazy
+from msgspec import Struct
+
+from quintette import API, HTML, JSON, Redirect, Response, SendFile, Stream, Text
+
+
+class City(Struct):
+    id: int
+    name: str
+
+
+class Capital(City):
+    secret: str = "s"
+
+
+class Country(Struct):
+    name: str
+    capital: City | None = None
+    cities: list[City] = []
+    index: dict[str, City] = {}
+
+
+class Node(Struct):
+    value: int
+    children: list[Node] = []
+
+
+class Renamed(Struct, rename="camel"):
+    first_name: str
+
+
+@dataclasses.dataclass
+class Point:
+    x: int
+
+
+@dataclasses.dataclass
+class Point3(Point):
+    z: int = 3
+
+
+@attrs.define
+class Thing:
+    x: int
+
+
+class Movie(TypedDict):
+    title: str
+
+
+class Model(pydantic.BaseModel):
+    x: int
+
+
+class Model2(Model):
+    y: int = 2
+
+
+class Plain:
+    id = 1
+    name = "plain"
+    secret = "s"
+
+
+WHEN = dt.datetime(2024, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
+C, K = City(1, "a"), Capital(1, "a")
+ERROR = object()
+
+# (declared type, result, what is sent)
+RESULTS: list[tuple[Any, Any, Any]] = [
+    (..., {"a": 1}, {"a": 1}),
+    (..., [1, "a", None], [1, "a", None]),
+    (..., "text", "text"),
+    (..., 1, 1),
+    (..., 1.5, 1.5),
+    (..., True, True),
+    (..., C, {"id": 1, "name": "a"}),
+    (..., {"when": WHEN, "n": Decimal("1.50"), "u": UUID(int=1)},
+     {"when": "2024-01-02T03:04:05Z", "n": "1.50", "u": "00000000-0000-0000-0000-000000000001"}),
+    (..., {"t": gettext_lazy("yes")}, {"t": "yes"}),
+    (..., Model(x=1), {"x": 1}),
+    (..., Point(1), {"x": 1}),
+    (..., (1, 2), [1, 2]),
+    (..., Plain(), ERROR),
+    (City, C, {"id": 1, "name": "a"}),
+    (City, K, {"id": 1, "name": "a"}),
+    (City, Plain(), {"id": 1, "name": "plain"}),
+    (City, {"id": 1, "name": "a", "x": 1}, {"id": 1, "name": "a"}),
+    (City, {"id": "x", "name": "a"}, ERROR),
+    (City, {"id": 1}, ERROR),
+    (City, None, ERROR),
+    (City, [C], ERROR),
+    (City, "x", ERROR),
+    (City | None, None, None),
+    (City | None, K, {"id": 1, "name": "a"}),
+    (list[City], [C, C], [{"id": 1, "name": "a"}] * 2),
+    (list[City], [C, K], [{"id": 1, "name": "a"}] * 2),
+    (list[City], (C, K), [{"id": 1, "name": "a"}] * 2),
+    (list[City], [Plain()], [{"id": 1, "name": "plain"}]),
+    (list[City], [], []),
+    (list[City], {"a": 1}, ERROR),
+    (list[City | None], [None, K], [None, {"id": 1, "name": "a"}]),
+    (dict[str, City], {"a": K}, {"a": {"id": 1, "name": "a"}}),
+    (Country, Country("x", K), {"name": "x", "capital": {"id": 1, "name": "a"}, "cities": [], "index": {}}),
+    (Country, Country("x", None, [C, K], {"k": K}),
+     {"name": "x", "capital": None, "cities": [{"id": 1, "name": "a"}] * 2,
+      "index": {"k": {"id": 1, "name": "a"}}}),
+    (Node, Node(1, [Node(2)]), {"value": 1, "children": [{"value": 2, "children": []}]}),
+    (Renamed, Renamed("x"), {"firstName": "x"}),
+    (Renamed, {"first_name": "x"}, {"firstName": "x"}),
+    (Point, Point3(1), {"x": 1}),
+    (Thing, Thing(1), {"x": 1}),
+    (Thing, Point3(1), {"x": 1}),
+    (Movie, {"title": "a", "secret": 1}, {"title": "a"}),
+    (Model, Model2(x=1), {"x": 1}),
+    (Model, {"x": 1, "y": 1}, {"x": 1}),
+    (list[Model], [Point3(1)], [{"x": 1}]),
+    (Model, {"x": "a"}, ERROR),
+    (int, 1, 1),
+    (int, "a", ERROR),
+    (str, "a", "a"),
+    (str, gettext_lazy("yes"), "yes"),
+    (float, 1.5, 1.5),
+    (dict[str, Any], {"a": [1]}, {"a": [1]}),
+    (dt.datetime, WHEN, "2024-01-02T03:04:05Z"),
+    (int | str, "a", "a"),
+    (None, {"a": 1}, ERROR),
+]  # fmt: skip
+
+
+def _handler(result: Any, declared: Any, is_async: bool) -> Callable[..., Any]:
+    if is_async:
+
+        async def handler() -> Any:
+            return result
+    else:
+
+        def handler() -> Any:
+            return result
+
+    handler.__annotations__ = {} if declared is ... else {"return": declared}
+    return handler
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+def test_results(connect: MakeClient, is_async: bool) -> None:
+    api = API()
+    for index, (declared, result, _) in enumerate(RESULTS):
+        api.get(f"/{index}", name=f"n{index}")(_handler(result, declared, is_async))
+    client = connect(api)
+    for index, (declared, result, expected) in enumerate(RESULTS):
+        response = client.get(f"/{index}")
+        about = (declared, result, response.content)
+        if expected is ERROR:
+            assert response.status_code == 500, about
+            assert response.headers["content-type"] == "application/problem+json"
+        else:
+            assert response.status_code == 200, about
+            assert response.json() == expected, about
+            assert response.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    ("declared", "status", "expected"),
+    [
+        (..., None, 204),
+        (None, None, 204),
+        (..., 201, 201),
+        (None, 202, 202),
+        (City | None, 204, 204),
+    ],
+)
+def test_none(connect: MakeClient, declared: Any, status: int | None, expected: int) -> None:
+    api = API()
+    api.get("/", status=status)(_handler(None, declared, is_async=True))
+    response = connect(api).get("/")
+    assert (response.status_code, response.content) == (expected, b"")
+    assert "content-type" not in response.headers
+
+
+def test_status_and_headers_of_a_route(connect: MakeClient) -> None:
+    api = API()
+    api.get("/", status=203, headers={"Cache-Control": "no-store"})(_handler(C, City, True))
+    response = connect(api).get("/")
+    assert response.status_code == 203
+    assert response.headers["cache-control"] == "no-store"
+    assert response.json() == {"id": 1, "name": "a"}
+
+
+def test_bytes_are_sent_as_they_are(connect: MakeClient) -> None:
+    api = API()
+    api.get("/a")(_handler(b"\xff", ..., True))
+    api.get("/b", name="b")(_handler(b"\xff", bytes, True))
+    client = connect(api)
+    for path in ("/a", "/b"):
+        response = client.get(path)
+        assert response.content == b"\xff"
+        assert response.headers["content-type"] == "application/octet-stream"
+
+
+# --- responses --------------------------------------------------------------------------
+
+
+def _cookie() -> Response:
+    response = Text("x")
+    response.set_cookie("a", "1", httponly=True)
+    response.set_cookie("b", "2")
+    return response
+
+
+def _pieces() -> Iterator[Any]:
+    yield b"a"
+    yield "é"
+    yield {"x": 1}
+
+
+async def _async_pieces() -> AsyncIterator[Any]:
+    for piece in _pieces():
+        yield piece
+
+
+PIECES = 'aé{"x":1}\n'.encode()
+RESPONSES: list[tuple[Callable[[], Any], int, dict[str, str], bytes]] = [
+    (lambda: JSON({"a": 1}, status=201), 201, {"content-type": "application/json"}, b'{"a":1}'),
+    (lambda: HTML("<p>é"), 200, {"content-type": "text/html; charset=utf-8"}, "<p>é".encode()),
+    (lambda: Text("é"), 200, {"content-type": "text/plain; charset=utf-8"}, "é".encode()),
+    (lambda: Text("x", headers={"X-A": "b"}), 200, {"x-a": "b"}, b"x"),
+    (lambda: Text("x", content_type="text/csv"), 200, {"content-type": "text/csv"}, b"x"),
+    (lambda: Redirect("/é?a=b"), 302, {"location": "/%C3%A9?a=b"}, b""),
+    (lambda: Redirect("/x", permanent=True), 308, {"location": "/x"}, b""),
+    (lambda: Redirect("/x", status=303), 303, {"location": "/x"}, b""),
+    (lambda: Stream(_pieces()), 200, {"content-type": "application/octet-stream"}, PIECES),
+    (lambda: Stream([b"a", b"b"], content_type="x/y"), 200, {"content-type": "x/y"}, b"ab"),
+    (lambda: SendFile(io.BytesIO(b"abc"), filename="a.txt"), 200,
+     {"content-type": "text/plain", "content-disposition": 'inline; filename="a.txt"'}, b"abc"),
+    (_cookie, 200, {"set-cookie": "a=1; HttpOnly; Path=/, b=2; Path=/"}, b"x"),
+    (lambda: HttpResponse("d", status=202), 202, {"content-type": "text/html; charset=utf-8"}, b"d"),
+    (lambda: JsonResponse({"a": 1}), 200, {"content-type": "application/json"}, b'{"a": 1}'),
+    (lambda: StreamingHttpResponse([b"a", b"b"]), 200, {}, b"ab"),
+]  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume synchronous iterators")
+@pytest.mark.parametrize("is_async", [True, False])
+@pytest.mark.parametrize(("make", "status", "headers", "content"), RESPONSES)
+def test_responses(
+    connect: MakeClient,
+    make: Callable[[], Any],
+    status: int,
+    headers: dict[str, str],
+    content: bytes,
+    is_async: bool,
+) -> None:
+    api = API()
+    api.get("/")(_handler(make(), ..., is_async))
+    response = connect(api).get("/")
+    assert (response.status_code, response.content) == (status, content)
+    for name, value in headers.items():
+        assert response.headers[name] == value
+
+
+def test_an_asynchronous_stream(connect: MakeClient) -> None:
+    api = API()
+
+    @api.get("/")
+    async def handler() -> Stream:
+        return Stream(_async_pieces())
+
+    assert connect(api).get("/").content == PIECES
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+def test_files_from_disk(connect: MakeClient, is_async: bool) -> None:
+    with tempfile.NamedTemporaryFile(suffix=".txt") as file:
+        file.write(b"x" * 100_000)
+        file.flush()
+        api = API()
+        response = SendFile(file.name, as_attachment=True, filename="é.txt")
+        api.get("/")(_handler(response, ..., is_async))
+        answer = connect(api).get("/")
+    assert answer.content == b"x" * 100_000
+    assert answer.headers["content-type"] == "text/plain"
+    assert answer.headers["content-disposition"] == "attachment; filename*=utf-8''%C3%A9.txt"
+    assert answer.headers["content-length"] == "100000"
+    assert "last-modified" in answer.headers
+    assert response.file.closed
+
+
+@pytest.mark.parametrize("value", ["a\r\nb", "a\nb", "a\0b", "☃"])
+def test_header_values_cannot_split(value: str) -> None:
+    with pytest.raises(ValueError, match="invalid value"):
+        Text("x", headers={"X-A": value})
+    with pytest.raises(ValueError, match="invalid header name"):
+        Text("x", headers={"X: A": "x"})
+
+
+# --- Django's models --------------------------------------------------------------------
+
+
+class GroupOut(Struct):
+    name: str
+
+
+class UserOut(Struct):
+    username: str
+    groups: list[GroupOut] = []
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tables() -> Iterator[None]:
+    models = [*User._meta.many_to_many, User, Group]
+    from django.contrib.auth.models import Permission
+    from django.contrib.contenttypes.models import ContentType
+
+    with connection.schema_editor() as editor:
+        for model in (ContentType, Permission, Group, User):
+            editor.create_model(model)
+    one = User.objects.create(username="a", password="secret")
+    User.objects.create(username="b")
+    one.groups.add(Group.objects.create(name="g"))
+    yield
+    del models
+    with connection.schema_editor() as editor:
+        for model in (User, Group, Permission, ContentType):
+            editor.delete_model(model)
+
+
+QUERIES: list[tuple[Any, Callable[[], Any], Any]] = [
+    (list[UserOut], lambda: User.objects.order_by("id").prefetch_related("groups"),
+     [{"username": "a", "groups": [{"name": "g"}]}, {"username": "b", "groups": []}]),
+    (list[GroupOut], Group.objects.all, [{"name": "g"}]),
+    (list[GroupOut], lambda: Group.objects, [{"name": "g"}]),
+    (list[dict[str, Any]], lambda: Group.objects.values("name"), [{"name": "g"}]),
+    (..., Group.objects.all, ERROR),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+@pytest.mark.parametrize(("declared", "query", "expected"), QUERIES)
+def test_querysets(
+    connect: MakeClient, backend: str, declared: Any, query: Any, expected: Any, is_async: bool
+) -> None:
+    if backend.endswith("async"):
+        pytest.skip("the database in memory belongs to the main thread")
+    api = API()
+    if is_async:
+
+        async def handler() -> Any:
+            return query()
+    else:
+
+        def handler() -> Any:
+            return query()
+
+    handler.__annotations__ = {} if declared is ... else {"return": declared}
+    api.get("/")(handler)
+    response = connect(api).get("/")
+    if expected is ERROR:
+        assert response.status_code == 500
+    else:
+        assert response.json() == expected
+
+
+def test_a_model_instance(connect: MakeClient, backend: str) -> None:
+    if backend.endswith("async"):
+        pytest.skip("the database in memory belongs to the main thread")
+    api = API()
+
+    @api.get("/{name}")
+    def handler(name: str) -> UserOut:
+        return User.objects.get(username=name)  # type: ignore[return-value]
+
+    assert connect(api).get("/a").json() == {"username": "a", "groups": [{"name": "g"}]}
