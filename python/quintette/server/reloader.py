@@ -56,7 +56,7 @@ class Reloader:
         self._process: subprocess.Popen[bytes] | None = None
         self._pipe: socket.socket | None = None
         self._unread = b""
-        self._starts = 0
+        self._served = False
         self._stopped = False
 
     def run(self) -> int:
@@ -104,13 +104,12 @@ class Reloader:
         ours, theirs = socket.socketpair()
         with theirs:
             fds = (theirs.fileno(), self._listen_fd)
-            listening = f"{self._listen_fd} {self._starts}"
+            listening = f"{self._listen_fd} {int(self._served)}"
             self._process = subprocess.Popen(
                 child_command(theirs.fileno()),
                 env={**os.environ, LISTEN_VARIABLE: listening},
                 pass_fds=fds,
             )
-        self._starts += 1
         ours.setblocking(False)
         self._pipe, self._unread = ours, b""
         self._selector.register(ours, selectors.EVENT_READ)
@@ -173,6 +172,7 @@ class Reloader:
         if "files" in message:
             self._files.update(message["files"])
         if "globs" in message:
+            self._served = True
             self._globs = [(folder, pattern) for folder, pattern in message["globs"]]
         if "restart" in message:
             logger.info("%s changed: restarting", _short(message["restart"]))
@@ -228,6 +228,11 @@ class ChildSide:
         self._reloader = autoreload.BaseReloader()
         self._reported = 0
         self._unread = b""
+
+    @staticmethod
+    def exists() -> bool:
+        """This process is a child, or it was before it took its side."""
+        return LISTEN_VARIABLE in os.environ
 
     @classmethod
     def from_environment(cls) -> ChildSide | None:

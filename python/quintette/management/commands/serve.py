@@ -93,6 +93,19 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        serve = self._prepare(options)
+        if not django_settings.DEBUG and not django_settings.ALLOWED_HOSTS:
+            raise CommandError(
+                "ALLOWED_HOSTS is empty and DEBUG is off: every request would be refused. "
+                'Set ALLOWED_HOSTS, say to ["example.com"].'
+            )
+        code = serve.run()
+        if code:
+            sys.exit(code)
+
+    def _prepare(self, options: dict[str, Any]) -> _Serve:
+        from quintette.server.logs import configure
+
         if options["no_color"]:
             os.environ["DJANGO_COLORS"] = "nocolor"
         if options["force_color"]:
@@ -102,17 +115,24 @@ class Command(BaseCommand):
             address = parse_address(options["addrport"], ipv6=options["ipv6"])
         except (AddressError, ImproperlyConfigured) as error:
             raise CommandError(str(error)) from error
-        if not django_settings.DEBUG and not django_settings.ALLOWED_HOSTS:
-            raise CommandError(
-                "ALLOWED_HOSTS is empty and DEBUG is off: every request would be refused. "
-                'Set ALLOWED_HOSTS, say to ["example.com"].'
-            )
-        from quintette.server.logs import configure
-
         configure(settings.log_format)
-        code = _Serve(self, settings, address, options).run()
-        if code:
-            sys.exit(code)
+        return _Serve(self, settings, address, options)
+
+    @classmethod
+    def survive(cls, argv: list[str]) -> bool:
+        """The project does not load. Whether a reloader was wanted, and has run: its child shows
+        the mistake, and another one starts once something has changed."""
+        from quintette.server.reloader import ChildSide
+
+        if ChildSide.exists():
+            return False
+        command = cls()
+        parser = command.create_parser(argv[0], argv[1])
+        serve = command._prepare(vars(parser.parse_args(argv[2:])))
+        if not serve.wants_reload():
+            return False
+        serve.run()
+        return True
 
 
 class _Serve:
@@ -132,16 +152,18 @@ class _Serve:
         side = ChildSide.from_environment()
         if side is not None:
             return self._run_child(side)
-        reload = self._options["reload"]
-        workers = self._settings.worker_count()
-        if reload is None:
-            reload = django_settings.DEBUG and workers == 1
-        elif reload and workers > 1:
-            raise CommandError("--reload works with one worker; leave one of the two out.")
-        if not reload:
-            return self._run_workers(workers)
+        if not self.wants_reload():
+            return self._run_workers(self._settings.worker_count())
         _address, [fd] = self._listen(1)
         return Reloader(fd).run()
+
+    def wants_reload(self) -> bool:
+        single = self._settings.worker_count() == 1
+        if self._options["reload"] and not single:
+            raise CommandError("--reload works with one worker; leave one of the two out.")
+        if self._options["reload"] is None:
+            return single and django_settings.DEBUG
+        return bool(self._options["reload"])
 
     def _run_workers(self, workers: int) -> int:
         from quintette.server.runner import prepare_fork
@@ -163,15 +185,15 @@ class _Serve:
         from quintette.server.address import address_of
 
         began = time.monotonic()
-        fd, starts = map(int, os.environ.pop(reloader.LISTEN_VARIABLE).split())
+        fd, again = map(int, os.environ.pop(reloader.LISTEN_VARIABLE).split())
         application = self._load()
         address = address_of(fd, self._address)
 
         def ready() -> None:
-            if starts == 0:
-                self._greet(address, application, reload=True)
-            else:
+            if again:
                 reloader.logger.info("Serving again after %.1f s", time.monotonic() - began)
+            else:
+                self._greet(address, application, reload=True)
 
         settings = msgspec.structs.replace(self._settings, drain_seconds=reloader.DRAIN_SECONDS)
         self._serve(
