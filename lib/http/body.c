@@ -56,6 +56,7 @@ static int decode(q5_conn *conn, q5_exchange *x, size_t n) {
         from += used;
         if (status == Q5_DONE) {
             status = q5_buf_append(&conn->ahead, from, (size_t)(end - from));
+            if (!status) status = overflow(conn, x);
             return status ? status : complete(conn, x);
         }
         if (from == end) return overflow(conn, x);

@@ -91,8 +91,9 @@ void q5__conn_abandon(q5_conn *conn, q5_gone why) {
     q5_exchange_unref(x);
 }
 
+/* After the client's end of file what it sent before is still answered. */
 static bool keeps_alive(const q5_conn *conn, const q5_exchange *x) {
-    return !x->response_close && !conn->drain && !conn->eof;
+    return !x->response_close && !conn->drain && (!conn->eof || conn->ahead.len);
 }
 
 static void finish_exchange(q5_conn *conn) {
@@ -108,18 +109,18 @@ void q5__conn_response_ended(q5_conn *conn) {
     q5__conn_wake(conn);
 }
 
-/* Answers a fault of the client's and ends the connection. */
+/* Answers a fault of the client's (or of the spool's, 500) and ends the connection. An exchange
+ * that cannot be answered any more, for its response has begun, is given up. */
 static void fault(q5_conn *conn, int status, size_t offset) {
     q5_exchange *x = conn->x;
     if (conn->app->on_fault) conn->app->on_fault(conn->app->ctx, conn, status, offset);
     x->response_close = true;
-    int http = q5_status_http(status);
-    if (x->response_state == Q5_RESPONSE_NONE && http) {
-        const char *text = q5_status_text(status);
-        q5_response_problem(x, http, q5_slice_make(text, strlen(text)));
+    if (x->response_state == Q5_RESPONSE_NONE) {
+        int http = q5_status_http(status);
+        const char *text = http ? q5_status_text(status) : "";
+        q5_response_problem(x, http ? http : 500, q5_slice_make(text, strlen(text)));
     }
-    if (conn->x) detach(conn, conn->x);
-    conn->state = Q5_CONN_END;
+    q5__conn_abandon(conn, status == Q5_ETIMEOUT ? Q5_GONE_TIMEOUT : Q5_GONE_PEER);
 }
 
 /* ---- receiving ------------------------------------------------------------------------------- */
@@ -182,23 +183,28 @@ static void head_complete(q5_conn *conn, q5_exchange *x, q5_msec now) {
     handle_body_status(conn, x, status, now);
 }
 
-static bool parse_head(q5_conn *conn, q5_msec now) {
+static void parse_head(q5_conn *conn, q5_msec now) {
     q5_exchange *x = conn->x;
     int status = q5_h1_parse(&x->parser, x->in.base, x->in.len, &x->head_len);
-    if (status == Q5_AGAIN) return false;
+    if (status == Q5_AGAIN) return;
     if (status == Q5_OK) {
         head_complete(conn, x, now);
     } else {
         x->head.version_minor = 1;
         fault(conn, status, x->parser.error);
     }
-    return true;
+}
+
+/* So many responses wait for a client that does not read them that it must read first. */
+static bool backlogged(const q5_conn *conn) {
+    return conn->full || conn->segment_count >= Q5__SEGMENTS_BACKLOG;
 }
 
 int q5_conn_recv_space(q5_conn *conn, char **ret_base, size_t *ret_len) {
     switch (conn->state) {
     case Q5_CONN_IDLE:
         if (conn->drain) return Q5_DONE;
+        if (backlogged(conn) || conn->ahead.len) return Q5_AGAIN;
         if (!begin_exchange(conn)) return Q5_ENOMEM;
         conn->state = Q5_CONN_HEAD;
         break;
@@ -244,7 +250,7 @@ void q5_conn_release_idle(q5_conn *conn, q5_msec now) {
 bool q5_conn_resume(q5_conn *conn, q5_msec now) {
     if (conn->state != Q5_CONN_IDLE) return false;
     if (conn->since < now) conn->since = now;
-    if (conn->ahead.len == 0) return false;
+    if (conn->ahead.len == 0 || backlogged(conn)) return false;
     conn->busy = true;
     q5_exchange *x = begin_exchange(conn);
     if (!x || q5_buf_append(&x->in, conn->ahead.base, conn->ahead.len)) {
@@ -254,25 +260,34 @@ bool q5_conn_resume(q5_conn *conn, q5_msec now) {
         set_state(conn, Q5_CONN_HEAD, now);
         parse_head(conn, now);
         if (conn->ahead.len == 0) q5_buf_deinit(&conn->ahead);
+        /* What is missing will not come. */
+        if (conn->eof && (conn->state == Q5_CONN_HEAD || conn->state == Q5_CONN_BODY))
+            q5__conn_abandon(conn, Q5_GONE_PEER);
     }
     conn->busy = false;
-    return conn->state == Q5_CONN_IDLE && conn->ahead.len != 0;
+    return q5_conn_pending(conn);
+}
+
+bool q5_conn_pending(const q5_conn *conn) {
+    return conn->state == Q5_CONN_IDLE && conn->ahead.len != 0 && !backlogged(conn);
 }
 
 void q5_conn_eof(q5_conn *conn, q5_msec now) {
     conn->busy = true;
     conn->eof = true;
     const q5_app *app = conn->app;
-    if (conn->state != Q5_CONN_HANDLING)
-        q5__conn_abandon(conn, Q5_GONE_PEER);
-    else if (app->on_eof && app->on_eof(app->ctx, conn->x))
-        q5__conn_abandon(conn, Q5_GONE_PEER);
+    bool give_up = true;
+    if (conn->state == Q5_CONN_HANDLING)
+        give_up = app->on_eof && app->on_eof(app->ctx, conn->x);
+    else if (conn->state == Q5_CONN_IDLE)
+        give_up = conn->ahead.len == 0;
+    if (give_up) q5__conn_abandon(conn, Q5_GONE_PEER);
     (void)now;
     conn->busy = false;
 }
 
 bool q5_conn_lingers(const q5_conn *conn) {
-    return conn->lingers && !conn->eof;
+    return (conn->lingers || conn->ahead.len) && !conn->eof;
 }
 
 /* ---- state that the transport asks for ------------------------------------------------------- */

@@ -21,6 +21,8 @@ typedef enum q5__conn_state {
 } q5__conn_state;
 
 #define Q5__SEGMENTS_INLINE 4
+#define Q5__SEGMENTS_BACKLOG 64 /* queued: no further request is taken */
+#define Q5__SEGMENTS_KEPT 256   /* a larger array is given back when it is empty */
 
 struct q5_conn {
     const q5_conn_config *config;

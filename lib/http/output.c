@@ -64,6 +64,13 @@ void q5__conn_drop_output(q5_conn *conn) {
     conn->full = false;
 }
 
+/* A connection that is idle again must not keep what a burst of small pieces needed. */
+static void shrink(q5_conn *conn) {
+    q5_free(conn->config->alloc, conn->segments);
+    conn->segments = conn->inline_segments;
+    conn->segment_cap = Q5__SEGMENTS_INLINE;
+}
+
 void q5_conn_sent(q5_conn *conn, uint64_t n, q5_msec now) {
     if (n || !conn->stalled) conn->stalled = now;
     conn->out_len -= n;
@@ -78,7 +85,10 @@ void q5_conn_sent(q5_conn *conn, uint64_t n, q5_msec now) {
         n -= segment->len;
         pop(conn);
     }
-    if (conn->segment_count == 0) conn->stalled = 0;
+    if (conn->segment_count == 0) {
+        conn->stalled = 0;
+        if (conn->segment_cap > Q5__SEGMENTS_KEPT) shrink(conn);
+    }
     q5_exchange *x = conn->x;
     if (!conn->full || conn->out_len > conn->config->out_low) return;
     conn->full = false;

@@ -40,6 +40,18 @@ static int check(const q5_exchange *x, bool right_state) {
     return right_state ? Q5_OK : Q5_ESTATE;
 }
 
+static int ended(q5_exchange *x) {
+    x->response_state = Q5_RESPONSE_END;
+    q5__conn_response_ended(x->conn);
+    return Q5_OK;
+}
+
+/* After a failure: what is queued may go out, but the client must see that it is cut. */
+static int cut(q5_exchange *x, int status) {
+    q5_response_abort(x);
+    return status;
+}
+
 /* ---- head ------------------------------------------------------------------------------------ */
 
 static void put(q5_buf *out, const char *text, size_t len) {
@@ -57,9 +69,14 @@ static void put_status_line(q5_buf *out, int status) {
     put(out, "\r\nDate: ", 8);
 }
 
-/* RFC 9110, 6.4.1: these never have content. */
+/* These never have content (RFC 9110, 6.4.1 and 15.3.6), */
 static bool status_is_bodiless(int status) {
     return status == 204 || status == 205 || status == 304;
+}
+
+/* and these say so by themselves; a 205 needs its Content-Length: 0 (RFC 9112, 6.3). */
+static bool status_is_unframed(int status) {
+    return status == 204 || status == 304;
 }
 
 int q5_response_start(q5_exchange *x, int status) {
@@ -67,7 +84,7 @@ int q5_response_start(q5_exchange *x, int status) {
     if (rc) return rc;
     if (status < 200 || status > 599) return Q5_EINVAL;
     rc = q5_buf_reserve(&x->out, HEAD_RESERVE);
-    if (rc) return rc;
+    if (rc) return cut(x, rc);
     if (status == 200)
         put(&x->out, "HTTP/1.1 200 OK\r\nDate: ", 23);
     else
@@ -176,17 +193,18 @@ static int end_head(q5_exchange *x, int64_t length) {
     q5_buf *out = &x->out;
     bool old = x->head.version_minor == 0;
     x->response_state = Q5_RESPONSE_FIXED;
+    if (x->status == 205) length = 0;
     if (length >= 0) {
         /* A 304 may carry the length of what it stands for, but none is needed (RFC 9110, 15.4.5);
          * a 204 must not. */
-        if (!status_is_bodiless(x->status)) {
+        if (!status_is_unframed(x->status)) {
             char digits[20];
             put(out, "Content-Length: ", 16);
             put(out, digits, format_length(digits, (uint64_t)length));
             put(out, "\r\n", 2);
         }
     } else if (x->bodiless) {
-        if (!old && !status_is_bodiless(x->status)) put(out, "Transfer-Encoding: chunked\r\n", 28);
+        if (!old && !status_is_unframed(x->status)) put(out, "Transfer-Encoding: chunked\r\n", 28);
     } else if (old) {
         x->response_state = Q5_RESPONSE_UNTIL_CLOSE;
         x->response_close = true;
@@ -215,24 +233,18 @@ static int queue_head(q5_exchange *x) {
 
 /* ---- body ------------------------------------------------------------------------------------ */
 
-static int ended(q5_exchange *x) {
-    x->response_state = Q5_RESPONSE_END;
-    q5__conn_response_ended(x->conn);
-    return Q5_OK;
-}
-
-/* After a failure half-way: what is queued may go out, but the client must see that it is cut. */
-static int cut(q5_exchange *x, int status) {
-    q5_response_abort(x);
-    return status;
+/* The answer to a HEAD may tell the length of the body that it leaves out (RFC 9110, 9.3.2). */
+static int64_t whole_length(const q5_exchange *x, q5_slice body) {
+    bool is_told = x->head.method_id == Q5_METHOD_HEAD && body.len == 0 && x->length >= 0;
+    return is_told ? x->length : (int64_t)body.len;
 }
 
 int q5_response_send(q5_exchange *x, q5_slice body, q5_release release, void *ctx) {
     int rc = check(x, x->response_state == Q5_RESPONSE_HEAD);
-    if (!rc) rc = end_head(x, (int64_t)body.len);
+    if (!rc) rc = end_head(x, whole_length(x, body));
     if (rc) {
         release_now(release, ctx);
-        return rc;
+        return rc == Q5_ENOMEM ? cut(x, rc) : rc;
     }
     bool drop = x->bodiless || body.len == 0;
     bool copy = !drop && (body.len <= COPY_MAX || !release);
@@ -252,9 +264,9 @@ int q5_response_send(q5_exchange *x, q5_slice body, q5_release release, void *ct
 
 int q5_response_stream(q5_exchange *x, int64_t length) {
     int rc = check(x, x->response_state == Q5_RESPONSE_HEAD);
-    if (!rc) rc = end_head(x, length >= 0 ? length : x->length);
     if (rc) return rc;
-    rc = queue_head(x);
+    rc = end_head(x, length >= 0 ? length : x->length);
+    if (!rc) rc = queue_head(x);
     if (rc) return cut(x, rc);
     q5__conn_wake(x->conn);
     return Q5_OK;
@@ -328,10 +340,10 @@ static int queue_body(q5_exchange *x, const q5_segment *segment) {
 
 static int write_segment(q5_exchange *x, const q5_segment *segment) {
     int rc = check(x, streaming(x));
-    if (!rc && x->length >= 0 && segment->len > (uint64_t)x->length - x->sent_len) rc = Q5_EINVAL;
+    if (!rc && !x->bodiless && x->length >= 0 && segment->len > (uint64_t)x->length - x->sent_len)
+        rc = Q5_EINVAL;
     if (rc || segment->len == 0 || x->bodiless) {
         release_now(segment->release, segment->ctx);
-        if (!rc) x->sent_len += segment->len;
         return rc;
     }
     rc = queue_body(x, segment);

@@ -17,7 +17,7 @@
 #define ROUNDS_MAX 8         /* reads per service, then others get their turn */
 #define FLUSH_MAX (1u << 20) /* bytes written per service, likewise */
 #define LINGER_MSEC 2000
-#define LINGER_BYTES_MAX 262144
+#define LINGER_ROUND_MAX 262144 /* bytes dropped per service */
 
 /* ---- opening and closing --------------------------------------------------------------------- */
 
@@ -47,8 +47,11 @@ static void on_timer(q5_timer *timer, q5_msec now) {
         q5__peer_close(peer, Q5_GONE_TIMEOUT);
         return;
     }
-    q5_conn_expire(peer->conn, now);
-    if (q5_conn_finished(peer->conn)) peer->server->stats.timeouts++;
+    q5_msec due = q5_conn_deadline(peer->conn);
+    if (due && due <= now) {
+        peer->server->stats.timeouts++;
+        q5_conn_expire(peer->conn, now);
+    }
     q5__peer_service(peer);
 }
 
@@ -152,12 +155,22 @@ static progress tell_eof(q5__peer *peer) {
     return MOVED;
 }
 
+/* The poller has seen the end, but nothing may be received now: the connection is told only when
+ * nothing lies before the end, else it would leave unread what a pipelining client had sent. */
+static progress look_for_eof(q5__peer *peer) {
+    char byte;
+    if (!peer->eof || peer->eof_told) return STUCK;
+    ssize_t n = recv(peer->watch.fd, &byte, 1, MSG_PEEK);
+    if (n == 0) return tell_eof(peer);
+    return n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR ? DEAD : STUCK;
+}
+
 static progress read_some(q5__peer *peer) {
     char *base;
     size_t len;
     if (!peer->readable) return STUCK;
     int status = q5_conn_recv_space(peer->conn, &base, &len);
-    if (status == Q5_AGAIN) return peer->eof && !peer->eof_told ? tell_eof(peer) : STUCK;
+    if (status == Q5_AGAIN) return look_for_eof(peer);
     if (status == Q5_ENOMEM) return DEAD;
     if (status) return STUCK;
     ssize_t n = recv(peer->watch.fd, base, len, 0);
@@ -222,29 +235,32 @@ static progress write_some(q5__peer *peer) {
         }
         q5_conn_sent(peer->conn, (uint64_t)n, peer->server->now);
         total += (size_t)n;
-        if (total >= FLUSH_MAX) return MOVED;
+        if (total >= FLUSH_MAX) break;
     }
-    return STUCK;
+    return total ? MOVED : STUCK;
 }
 
 /* ---- lingering ------------------------------------------------------------------------------- */
 
-/* Everything is sent; the client may still be sending. Returns false when the peer was closed. */
-static bool linger(q5__peer *peer) {
+/* Everything is sent; the client may still be sending: what comes is dropped until it stops or its
+ * time is over. */
+static void linger(q5__peer *peer) {
     char sink[16384];
     if (!peer->linger_until) {
         peer->linger_until = peer->server->now + LINGER_MSEC;
         shutdown(peer->watch.fd, SHUT_WR);
         q5_timer_start(&peer->server->wheel, &peer->timer, peer->linger_until);
     }
-    for (size_t total = 0; total < LINGER_BYTES_MAX;) {
+    for (size_t total = 0; total < LINGER_ROUND_MAX;) {
         ssize_t n = recv(peer->watch.fd, sink, sizeof(sink), 0);
-        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return true;
-        if (n <= 0) break;
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return;
+        if (n <= 0) {
+            q5__peer_close(peer, Q5_GONE_PEER);
+            return;
+        }
         total += (size_t)n;
     }
-    q5__peer_close(peer, Q5_GONE_PEER);
-    return false;
+    q5__peer_mark(peer);
 }
 
 /* ---- the round ------------------------------------------------------------------------------- */
@@ -254,6 +270,12 @@ static void arm(q5__peer *peer) {
     /* A timer that fires too early looks again; only an earlier deadline must move it. */
     if (due && (!q5_timer_active(&peer->timer) || peer->timer.due > due))
         q5_timer_start(&peer->server->wheel, &peer->timer, due);
+}
+
+/* Another round would find something to do. */
+static bool may_move(const q5__peer *peer) {
+    return peer->readable || (!peer->blocked && q5_conn_has_output(peer->conn)) ||
+           q5_conn_pending(peer->conn);
 }
 
 void q5__peer_service(q5__peer *peer) {
@@ -273,11 +295,11 @@ void q5__peer_service(q5__peer *peer) {
             return;
         }
         moved = read == MOVED || written == MOVED;
-        if (moved && !peer->readable && !q5_conn_has_output(peer->conn) && !peer->eof)
-            moved = false;
+        if (moved && !may_move(peer)) moved = false;
     }
     if (q5_conn_finished(peer->conn)) {
-        if (q5_conn_lingers(peer->conn) && !peer->eof)
+        /* Closing a socket with unread bytes resets it, and may destroy the answer on its way. */
+        if (q5_conn_lingers(peer->conn) || (peer->readable && !peer->eof_told))
             linger(peer);
         else
             q5__peer_close(peer, Q5_GONE_PEER);
