@@ -38,14 +38,14 @@ def rss_mb(pids: list[int]) -> float:
     return pages * 4096 / 1e6
 
 
-def wrk(server: Server, core: int, connections: int, seconds: float) -> Round:
+def wrk(server: Server, core: int, connections: int, seconds: int) -> Round:
     program = shutil.which("wrk")
     if program is None:
         raise UnavailableError("wrk is not installed (apt-get install wrk)")
     pids = server.pids()
     before = cpu_ns(pids)
     command = ["taskset", "-c", str(core), program, "-t1", f"-c{connections}"]
-    command += [f"-d{seconds:g}s", "--latency", server.url]
+    command += [f"-d{seconds}s", "--latency", server.url]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     cpu = cpu_ns(pids) - before
     counted = re.search(r"(\d+) requests in ([\d.]+)(ms|s)", output)

@@ -120,7 +120,7 @@ def machine() -> dict[str, object]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=4)
+    parser.add_argument("--seconds", type=int, default=4)
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--output", type=Path, default=RESULTS / "hello.json")
     options = parser.parse_args()
@@ -133,7 +133,7 @@ def main() -> int:
             server.stop()
     rows = summarise(rounds)
     report = {
-        "command": f"bench/run.py --rounds {options.rounds} --seconds {options.seconds:g} "
+        "command": f"bench/run.py --rounds {options.rounds} --seconds {options.seconds} "
         f"--connections {options.connections}",
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(),

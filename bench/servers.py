@@ -109,6 +109,12 @@ def _versions(*names: str) -> dict[str, str]:
         ) from error
 
 
+def _our_version() -> str:
+    """Of the checkout: its commit, since a development build is not installed as a package."""
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+
 def quintette() -> Server:
     port = free_port()
     script = str(HERE / "apps" / "quintette_hello.py")
@@ -116,7 +122,7 @@ def quintette() -> Server:
         "Quintette, async def",
         [sys.executable, script, str(port)],
         port,
-        _versions("quintette", "django", "msgspec"),
+        {"quintette": _our_version(), **_versions("django", "msgspec")},
     )
 
 
