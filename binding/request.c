@@ -244,7 +244,9 @@ static int put_fields(PyObject *dict, const q5_head *head) {
     for (uint16_t i = 0; i < head->field_count; i++) {
         if (taken[i]) continue;
         PyObject *key = environ_key(&head->fields[i]);
-        PyObject *value = key ? joined_value(head, i, taken) : NULL;
+        /* An absolute-form target overrides the Host field (RFC 9112, 3.2.2). */
+        bool is_host = head->fields[i].id == Q5_FIELD_HOST;
+        PyObject *value = !key ? NULL : is_host ? latin1(head->host) : joined_value(head, i, taken);
         int rc = value ? PyDict_SetItem(dict, key, value) : -1;
         Py_XDECREF(key);
         Py_XDECREF(value);
