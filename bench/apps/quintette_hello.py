@@ -32,4 +32,4 @@ async def hello() -> dict[str, str]:
 urlpatterns = [path("", api.urls)]
 
 if __name__ == "__main__":
-    call_command("serve", f"127.0.0.1:{sys.argv[1]}", workers="1", use_reloader=False)
+    call_command("serve", f"127.0.0.1:{sys.argv[1]}", "--workers=1", "--noreload")
