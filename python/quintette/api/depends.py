@@ -64,6 +64,7 @@ def _function_of(call: Any) -> Any:
 class _Flattening:
     path_names: frozenset[str]
     methods: frozenset[str]
+    scope: dict[str, Any] | None = None
     parameters: list[Parameter] = field(default_factory=list)
     nodes: list[_Node] = field(default_factory=list)
     cache: dict[Any, str] = field(default_factory=dict)
@@ -88,7 +89,7 @@ class _Flattening:
             refuse(function, name, "depends on itself")
         if dependency.use_cache and call in self.cache:
             return self.cache[call]
-        signature = read(call, self.path_names, self.methods)
+        signature = read(call, self.path_names, self.methods, self.scope)
         arguments = self.arguments_of(signature, (*within, call))
         variable = f"d{len(self.nodes)}"
         self.nodes.append(_Node(call, arguments, variable))
@@ -102,15 +103,16 @@ def flatten(
     path_names: frozenset[str],
     methods: frozenset[str],
     extra: Sequence[Dependency] = (),
+    scope: dict[str, Any] | None = None,
 ) -> Flat:
-    signature = read(function, path_names, methods)
+    signature = read(function, path_names, methods, scope)
     is_async = inspect.iscoroutinefunction(inspect.unwrap(function))
     if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
         refuse(function, "", "a handler that yields: return Stream(...) of a generator instead")
     if not signature.dependencies and not extra:
         parameters = sorted(signature.parameters, key=lambda parameter: parameter.keyword_only)
         return Flat(function, parameters, signature.result, is_async, is_in_loop(function))
-    flattening = _Flattening(path_names, methods)
+    flattening = _Flattening(path_names, methods, scope)
     for dependency in extra:
         flattening.add(dependency, (), function, "")
     handler = _Node(function, flattening.arguments_of(signature, ()), "result")

@@ -75,7 +75,7 @@ def lift(resolver: URLResolver | None = None) -> tuple[_quintette.Router | None,
         if endpoint is None:
             earlier.append((leaf, False))
             continue
-        reason = leaf.reason or _shadow(leaf, earlier)
+        reason = leaf.reason or _missing(leaf, endpoint) or _shadow(leaf, earlier)
         if not reason:
             try:
                 _add(router, converters, leaf, endpoint, report)
@@ -204,6 +204,18 @@ def _regex(piece: list[Segment]) -> str:
     )
 
 
+def _missing(leaf: _Leaf, endpoint: Endpoint) -> str:
+    """All methods of a path are lifted or none: the server answers 405 for the others."""
+    assert leaf.pattern is not None
+    own: Pattern = leaf.callback.quintette_pattern
+    outer = leaf.pattern.names[: len(leaf.pattern.names) - len(own.names)]
+    for served in endpoint.routes.values():
+        for name in served.path_names[len(own.names) :]:
+            if name not in outer:
+                return f"nothing in the path is called {name!r}"
+    return ""
+
+
 # --- into the router --------------------------------------------------------------------
 
 
@@ -225,9 +237,6 @@ def _add(
         if served.mounted.pattern != own or (method, path) in done:
             continue  # lifted with the URL pattern that has its names
         done.add((method, path))
-        missing = [name for name in served.path_names if name not in pattern.names]
-        if missing:
-            raise ValueError(f"nothing in the path is called {missing[0]!r}")
         plan = served.builder.build(pattern.names, served.on_error)
         for prefix in _script_prefixes():
             router.add(method, prefix + path, plan)

@@ -172,7 +172,7 @@ _END = object()
 async def pull(source: Iterable[Any]) -> AsyncIterator[Any]:
     """Runs a synchronous iterator in a thread, piece by piece."""
     iterator = iter(source)
-    step = sync_to_async(next)
+    step: Any = sync_to_async(next)
     while (piece := await step(iterator, _END)) is not _END:
         yield piece
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import sys
+import types
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -10,7 +12,8 @@ from typing import Any, TypeVar
 from django.http import HttpRequest
 from django.urls import URLPattern, path
 
-from quintette.api import answer, patterns, types
+from quintette.api import answer, patterns
+from quintette.api import types as api_types
 from quintette.api.depends import Flat, flatten
 from quintette.api.encoding import encode_json
 from quintette.api.errors import RegistrationError, answer_to
@@ -20,11 +23,9 @@ from quintette.api.plans import Builder, Options
 from quintette.api.responses import Headers
 from quintette.api.results import Finish
 from quintette.api.signature import place_of, refuse
-from quintette.api.view import Endpoint
+from quintette.api.view import METHODS, Endpoint
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
 
 
 @dataclass
@@ -37,6 +38,8 @@ class Route:
     name: str
     flat: Flat
     options: Options
+    depends: tuple[Dependency, ...]
+    scope: dict[str, Any] | None
     tags: tuple[str, ...] = ()
     summary: str = ""
     description: str = ""
@@ -101,11 +104,12 @@ class Router:
             self._check_open(place_of(function))
             _check_route(function, verbs, status, body_max)
             summary_, description_ = _documentation(function)
+            scope = _scope_of(sys._getframe(1))
             try:
                 pattern = patterns.parse(path)
                 names = frozenset(pattern.names)
                 extra = (*self._depends, *_dependencies(depends))
-                flat = flatten(function, names, frozenset(verbs), extra)
+                flat = flatten(function, names, frozenset(verbs), extra, scope)
                 pattern = pattern.infer(_path_types(flat))
                 fields = answer.checked_fields(headers)
             except (PatternError, ValueError) as error:
@@ -121,6 +125,8 @@ class Router:
                     name or function.__name__,
                     flat,
                     options,
+                    extra,
+                    scope,
                     tuple(tags),
                     summary if summary is not None else summary_,
                     description if description is not None else description_,
@@ -187,7 +193,8 @@ class Router:
                     item.function,
                     frozenset(pattern.names),
                     frozenset(item.methods),
-                    (*depends, *self._depends),
+                    (*depends, *item.depends),
+                    item.scope,
                 )
             pattern = pattern.infer(_path_types(flat))
             _check_path(item.function, flat, pattern)
@@ -274,6 +281,11 @@ class API(Router):
         return answer.BODY, 200, [("Content-Type", "application/json")], encode_json(made[1])
 
 
+def _scope_of(frame: types.FrameType) -> dict[str, Any] | None:
+    """Names of the function in which a handler is defined; a module's are known anyway."""
+    return None if frame.f_locals is frame.f_globals else dict(frame.f_locals)
+
+
 # --- checks -----------------------------------------------------------------------------
 
 
@@ -307,7 +319,7 @@ def _check_route(
 
 def _path_types(flat: Flat) -> dict[str, Any]:
     return {
-        parameter.key: types.strip(parameter.type)
+        parameter.key: api_types.strip(parameter.type)
         for parameter in flat.parameters
         if parameter.source is Source.PATH
     }
@@ -347,5 +359,12 @@ def _url_patterns(api: API) -> Iterable[URLPattern]:
                 )
             endpoint.add(method, mounted, api.on_error)
         entries.setdefault((mounted.pattern.django, mounted.route.name), (endpoint, mounted))
+    urls: list[tuple[Endpoint, URLPattern]] = []
     for endpoint, mounted in sorted(entries.values(), key=lambda entry: entry[1].pattern.order):
-        yield path(mounted.pattern.django, endpoint.view(mounted.pattern), name=mounted.route.name)
+        view = endpoint.view(mounted.pattern)
+        url = path(mounted.pattern.django, view, name=mounted.route.name)
+        for narrower, _ in urls:
+            if narrower is not endpoint:
+                narrower.wider.append(url)
+        urls.append((endpoint, url))
+    return [url for _, url in urls]

@@ -91,8 +91,14 @@ def refuse(function: Any, parameter: str, message: str) -> NoReturn:
     raise RegistrationError(f"{place_of(function)}: {about}{message}")
 
 
-def read(function: Any, path_names: frozenset[str], methods: frozenset[str]) -> Signature:
-    hints = _hints_of(function)
+def read(
+    function: Any,
+    path_names: frozenset[str],
+    methods: frozenset[str],
+    scope: dict[str, Any] | None = None,
+) -> Signature:
+    """``scope`` holds the names around a function that is defined inside another one."""
+    hints = _hints_of(function, scope)
     try:
         parameters = inspect.signature(function).parameters
     except (TypeError, ValueError) as error:
@@ -128,20 +134,25 @@ def read(function: Any, path_names: frozenset[str], methods: frozenset[str]) -> 
     return signature
 
 
-def _hints_of(function: Any) -> dict[str, Any]:
+def _hints_of(function: Any, scope: dict[str, Any] | None) -> dict[str, Any]:
     target = inspect.unwrap(function)
     if isinstance(target, type):
         target = vars(target).get("__init__", target)
     elif not inspect.isroutine(target):
         target = getattr(type(target), "__call__", target)  # noqa: B004
     try:
-        return typing.get_type_hints(target, include_extras=True)
+        try:
+            return typing.get_type_hints(target, include_extras=True)
+        except NameError:
+            if not scope:
+                raise
+            return typing.get_type_hints(target, localns=scope, include_extras=True)
     except NameError as error:
         refuse(
             function,
             "",
             f"{error}; annotations are read when the route is registered, so what they name must "
-            f"be imported, not only `if TYPE_CHECKING`, and stand at the top level of a module",
+            f"be imported before it, and not only `if TYPE_CHECKING`",
         )
     except TypeError as error:
         refuse(function, "", str(error))

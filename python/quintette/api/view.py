@@ -14,6 +14,7 @@ from asgiref.sync import sync_to_async
 from django.core.exceptions import BadRequest
 from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
+from django.urls import URLPattern
 from django.urls.converters import get_converters
 
 from quintette import _quintette
@@ -25,6 +26,9 @@ from quintette.conf import get_settings
 
 if TYPE_CHECKING:
     from quintette.api.routing import Mounted
+
+# In the order in which Allow lists them, which is the extension's.
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
 
 # Printable ASCII: what a query string may hold as it is.
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
@@ -47,16 +51,11 @@ class Endpoint:
     def __init__(self, pattern: Pattern) -> None:
         self.pattern = pattern
         self.routes: dict[str, Served] = {}
+        self.wider: list[URLPattern] = []
+        """URL patterns behind this one: one that matches the same path may have the method."""
 
     def add(self, method: str, mounted: Mounted, on_error: OnError) -> None:
         self.routes[method] = Served(mounted, on_error)
-
-    @property
-    def allow(self) -> str:
-        methods = set(self.routes) | {"OPTIONS"}
-        if "GET" in methods:
-            methods.add("HEAD")
-        return ", ".join(sorted(methods))
 
     def find(self, method: str | None) -> Served | None:
         served = self.routes.get(method or "")
@@ -103,7 +102,7 @@ class Endpoint:
     ) -> _quintette.Call | HttpResponseBase:
         served = self.find(request.method)
         if served is None:
-            return self._refuse_method(request)
+            return self._leave(request, pattern, kwargs)
         try:
             return _quintette.Call(
                 plan=served.plan,
@@ -119,10 +118,25 @@ class Endpoint:
         except ValueError as error:
             return _respond(served.on_error(BadRequest(str(error)), request))
 
-    def _refuse_method(self, request: HttpRequest) -> HttpResponseBase:
-        if request.method == "OPTIONS":
-            return HttpResponse(status=204, headers={"Allow": self.allow})
-        return _respond(answer.problem(405, headers={"Allow": self.allow}))
+    def _leave(
+        self, request: HttpRequest, pattern: Pattern, kwargs: dict[str, Any]
+    ) -> _quintette.Call | HttpResponseBase:
+        """The path is known, the method is not: as the router in C does, a wider pattern gets its
+        turn before the answer is 405."""
+        methods = set(self.routes)
+        own = set(pattern.names)
+        outer = {name: value for name, value in kwargs.items() if name not in own}
+        for url in self.wider:
+            match = url.resolve(_path_of(pattern, kwargs))
+            if match is None:
+                continue
+            view: Any = url.callback
+            endpoint: Endpoint = view.quintette_endpoint
+            if endpoint.find(request.method) is not None:
+                values = {**outer, **match.kwargs}
+                return endpoint._prepare(request, view.quintette_pattern, values)
+            methods |= set(endpoint.routes)
+        return _refuse_method(request, methods)
 
     def _params(
         self, served: Served, pattern: Pattern, kwargs: dict[str, Any]
@@ -133,9 +147,32 @@ class Endpoint:
         return (*own, *(_encode_param("str", kwargs[name]) for name in extra))
 
 
+def _refuse_method(request: HttpRequest, methods: set[str]) -> HttpResponseBase:
+    methods = methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())
+    allow = ", ".join(method for method in METHODS if method in methods)
+    if request.method == "OPTIONS":
+        return HttpResponse(status=204, headers={"Allow": allow})
+    return _respond(answer.problem(405, headers={"Allow": allow}))
+
+
+def _path_of(pattern: Pattern, kwargs: dict[str, Any]) -> str:
+    """What the pattern matched."""
+    text = "".join(
+        _param_text(segment.converter or "str", kwargs[segment.name])
+        if segment.name
+        else segment.text
+        for segment in pattern.segments
+    )
+    return text.removeprefix("/")
+
+
+def _param_text(converter: str, value: Any) -> str:
+    return value if isinstance(value, str) else str(get_converters()[converter].to_url(value))
+
+
 def _encode_param(converter: str, value: Any) -> bytes:
-    text = value if isinstance(value, str) else get_converters()[converter].to_url(value)
-    return quote(str(text), safe="/" if converter == "path" else "").encode()
+    text = _param_text(converter, value)
+    return quote(text, safe="/" if converter == "path" else "").encode()
 
 
 # --- the request ------------------------------------------------------------------------
