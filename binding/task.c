@@ -363,19 +363,19 @@ static PyObject *task_cancelled(PyObject *op, PyObject *unused) {
 }
 
 /* Raises unless the task finished without having been cancelled. */
-static int check_finished(q5py_task *self) {
+static int check_finished(q5py_task *self, const char *pending) {
     if (self->state == Q5PY_TASK_FINISHED) return 0;
     if (self->state == Q5PY_TASK_CANCELLED)
         PyErr_SetObject((PyObject *)Py_TYPE(self->exception), self->exception);
     else
-        PyErr_SetString(self->module->invalid_state_error, "Result is not set.");
+        PyErr_SetString(self->module->invalid_state_error, pending);
     return -1;
 }
 
 static PyObject *task_result(PyObject *op, PyObject *unused) {
     (void)unused;
     q5py_task *self = (q5py_task *)op;
-    if (check_finished(self)) return NULL;
+    if (check_finished(self, "Result is not set.")) return NULL;
     if (self->exception) {
         PyErr_SetObject((PyObject *)Py_TYPE(self->exception), self->exception);
         return NULL;
@@ -386,7 +386,7 @@ static PyObject *task_result(PyObject *op, PyObject *unused) {
 static PyObject *task_exception(PyObject *op, PyObject *unused) {
     (void)unused;
     q5py_task *self = (q5py_task *)op;
-    if (check_finished(self)) return NULL;
+    if (check_finished(self, "Exception is not set.")) return NULL;
     return Py_NewRef(self->exception ? self->exception : Py_None);
 }
 
@@ -415,7 +415,8 @@ static PyObject *task_add_done_callback(PyObject *op, PyObject *args, PyObject *
 /* The callbacks but for `callback`; a comparison may run anything, so the list is left alone. */
 static PyObject *without(PyObject *callbacks, PyObject *callback) {
     PyObject *kept = PyList_New(0);
-    for (Py_ssize_t i = 0; kept && i < PyList_GET_SIZE(callbacks); i++) {
+    Py_ssize_t count = PyList_GET_SIZE(callbacks);
+    for (Py_ssize_t i = 0; kept && i < count && i < PyList_GET_SIZE(callbacks); i++) {
         PyObject *pair = Py_NewRef(PyList_GET_ITEM(callbacks, i));
         int same = PyObject_RichCompareBool(PyTuple_GET_ITEM(pair, 0), callback, Py_EQ);
         if (same < 0 || (same == 0 && PyList_Append(kept, pair))) Py_CLEAR(kept);
@@ -568,6 +569,13 @@ static PyObject *task_class(PyObject *op, void *unused) {
     return Py_NewRef(((q5py_task *)op)->module->task_class);
 }
 
+/* anyio looks for the loop's root task by its callbacks: list of (callback, context), or None. */
+static PyObject *task_get_callbacks(PyObject *op, void *unused) {
+    (void)unused;
+    PyObject *callbacks = ((q5py_task *)op)->callbacks;
+    return callbacks ? PyList_GetSlice(callbacks, 0, PY_SSIZE_T_MAX) : Py_NewRef(Py_None);
+}
+
 static PyObject *task_get_blocking(PyObject *op, void *unused) {
     (void)unused;
     return PyBool_FromLong(((q5py_task *)op)->blocking);
@@ -656,6 +664,7 @@ static PyMethodDef task_methods[] = {
 static PyGetSetDef task_getset[] = {
     {"__class__", task_class, NULL, NULL, NULL},
     {"_asyncio_future_blocking", task_get_blocking, task_set_blocking, NULL, NULL},
+    {"_callbacks", task_get_callbacks, NULL, NULL, NULL},
     {"_fut_waiter", task_get_waiter, NULL, NULL, NULL},
     {"_asyncio_awaited_by", task_get_awaited_by, NULL, NULL, NULL},
     {"_must_cancel", task_get_must_cancel, NULL, NULL, NULL},
