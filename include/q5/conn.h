@@ -205,7 +205,8 @@ Q5_EXTERN bool q5_conn_finished(const q5_conn *conn);
 Q5_EXTERN bool q5_conn_lingers(const q5_conn *conn);
 /* Between two requests, with nothing received of the next one. */
 Q5_EXTERN bool q5_conn_idle(const q5_conn *conn);
-/* No further request after the present one. */
+/* No further request after the present one; a connection without one so far gets a second for it.
+ */
 Q5_EXTERN void q5_conn_drain(q5_conn *conn);
 /* When q5_conn_expire must be called; 0: never. */
 Q5_EXTERN q5_msec q5_conn_deadline(const q5_conn *conn);

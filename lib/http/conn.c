@@ -6,6 +6,8 @@
 
 #define IN_SIZE 4096
 #define IN_SPACE_MIN 1024
+/* What a connection that has sent nothing yet gets in a drain. */
+#define FIRST_REQUEST_MSEC 1000
 
 q5_conn_config q5_conn_config_default(void) {
     return (q5_conn_config){
@@ -68,6 +70,7 @@ void q5__conn_wake(q5_conn *conn) {
 static void set_state(q5_conn *conn, q5__conn_state state, q5_msec now) {
     conn->state = state;
     conn->since = now;
+    conn->since_is_stale = false;
 }
 
 /* ---- the end of an exchange ------------------------------------------------------------------ */
@@ -101,6 +104,7 @@ static void finish_exchange(q5_conn *conn) {
     detach(conn, conn->x);
     /* The time is set by the next call that knows it: `since` is the head's until then. */
     conn->state = keep ? Q5_CONN_IDLE : Q5_CONN_END;
+    conn->since_is_stale = true;
 }
 
 void q5__conn_response_ended(q5_conn *conn) {
@@ -203,7 +207,7 @@ static bool backlogged(const q5_conn *conn) {
 int q5_conn_recv_space(q5_conn *conn, char **ret_base, size_t *ret_len) {
     switch (conn->state) {
     case Q5_CONN_IDLE:
-        if (conn->drain) return Q5_DONE;
+        if (conn->drain && conn->requests) return Q5_DONE;
         if (backlogged(conn) || conn->ahead.len) return Q5_AGAIN;
         if (!begin_exchange(conn)) return Q5_ENOMEM;
         conn->state = Q5_CONN_HEAD;
@@ -249,7 +253,7 @@ void q5_conn_release_idle(q5_conn *conn, q5_msec now) {
 
 bool q5_conn_resume(q5_conn *conn, q5_msec now) {
     if (conn->state != Q5_CONN_IDLE) return false;
-    if (conn->since < now) conn->since = now;
+    if (conn->since_is_stale) set_state(conn, Q5_CONN_IDLE, now);
     if (conn->ahead.len == 0 || backlogged(conn)) return false;
     conn->busy = true;
     q5_exchange *x = begin_exchange(conn);
@@ -302,9 +306,17 @@ bool q5_conn_finished(const q5_conn *conn) {
 
 void q5_conn_drain(q5_conn *conn) {
     conn->drain = true;
+    /* The first request of a new connection may be under way; closing now would lose it, while a
+     * client knows that a connection it has used may be closed. */
+    if (conn->requests == 0) return;
     if (conn->state == Q5_CONN_IDLE) conn->state = Q5_CONN_END;
     if (conn->state == Q5_CONN_HEAD && conn->x->in.len == 0)
         q5__conn_abandon(conn, Q5_GONE_SHUTDOWN);
+}
+
+static q5_msec idle_deadline(const q5_conn *conn) {
+    q5_msec limit = conn->config->keep_alive_msec;
+    return conn->since + (conn->drain && limit > FIRST_REQUEST_MSEC ? FIRST_REQUEST_MSEC : limit);
 }
 
 q5_msec q5_conn_deadline(const q5_conn *conn) {
@@ -312,10 +324,9 @@ q5_msec q5_conn_deadline(const q5_conn *conn) {
     if (conn->segment_count) return conn->stalled ? conn->stalled + config->write_idle_msec : 0;
     switch (conn->state) {
     case Q5_CONN_IDLE:
-        return conn->since + config->keep_alive_msec;
+        return idle_deadline(conn);
     case Q5_CONN_HEAD:
-        return conn->since +
-               (conn->x->in.len ? config->head_timeout_msec : config->keep_alive_msec);
+        return conn->x->in.len ? conn->since + config->head_timeout_msec : idle_deadline(conn);
     case Q5_CONN_BODY:
         return q5__body_deadline(config, conn->x);
     default:
