@@ -42,11 +42,12 @@ struct q5_conn {
     q5_msec stalled;   /* when output last moved; 0: nothing waits */
     uint32_t requests; /* heads completed */
     uint8_t state;
-    bool busy;    /* inside received/resume/expire: the caller flushes */
-    bool eof;     /* the client will send no more */
-    bool lingers; /* a body was left unread */
-    bool drain;   /* no further request */
-    bool full;    /* output passed out_high; on_drain is due */
+    bool since_is_stale; /* the state began at a time that is not known yet */
+    bool busy;           /* inside received/resume/expire: the caller flushes */
+    bool eof;            /* the client will send no more */
+    bool lingers;        /* a body was left unread */
+    bool drain;          /* no further request */
+    bool full;           /* output passed out_high; on_drain is due */
     q5_segment inline_segments[Q5__SEGMENTS_INLINE];
 };
 
