@@ -5,6 +5,9 @@ methods. What Django's handlers set eagerly in ``__init__`` is a ``cached_proper
 first access stores it in the instance, and assignment works as on any attribute.
 """
 
+# HttpRequest declares plain attributes where there are descriptors here.
+# mypy: disable-error-code="override, assignment, no-any-return"
+
 from __future__ import annotations
 
 import os
@@ -128,7 +131,8 @@ class Request(_quintette.Request, HttpRequest):
         self.__dict__.setdefault("content_type", "")
         self.__dict__.setdefault("content_params", {})
         if self.field("content-type") is not None or "META" in self.__dict__:
-            self._set_content_type_params(self.META)
+            # django-stubs does not know it.
+            self._set_content_type_params(self.META)  # type: ignore[attr-defined]
 
     def _set_encoding(self, value: str | None) -> None:
         if "content_type" not in self.__dict__:
@@ -181,7 +185,8 @@ class Request(_quintette.Request, HttpRequest):
     def FILES(self) -> MultiValueDict[str, Any]:  # noqa: N802
         if "_files" not in self.__dict__:
             self._load_post_and_files()
-        return self._files
+        files: MultiValueDict[str, Any] = self.__dict__["_files"]
+        return files
 
     def close(self) -> None:
         HttpRequest.close(self)

@@ -11,7 +11,7 @@ import asyncio
 import contextvars
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
@@ -77,7 +77,7 @@ class AsyncHandler(BaseHandler):
             set_script_prefix(_script_prefix())
             if _has_other_receivers(signals.request_started, sender):
                 await signals.request_started.asend(sender=sender, scope=_scope(request))
-            response = await self.get_response_async(request)
+            response: Any = await self.get_response_async(request)
         except BaseException:
             # Above all CancelledError: the client has left.
             self._close(thread, partial(_close_unanswered, request, sender))
@@ -87,7 +87,7 @@ class AsyncHandler(BaseHandler):
             response.streaming_content = _pulled_in(thread, response.streaming_content)
         # The server calls this instead of close() for responses that were made on the loop.
         response.close_on_loop = partial(self._close, thread, response.close)
-        return response
+        return cast(HttpResponseBase, response)
 
     async def aclose(self) -> None:
         """Waits for the responses that are being closed; then gives the threads back."""
@@ -137,13 +137,13 @@ def _first_in_thread() -> None:
     close_old_connections()
 
 
-def _prepare(response: HttpResponseBase, sender: type[BaseHandler]) -> None:
+def _prepare(response: Any, sender: type[BaseHandler]) -> None:
     response._handler_class = sender
     if isinstance(response, FileResponse) and response.block_size == FileResponse.block_size:
         response.block_size = FILE_BLOCK_SIZE
 
 
-def _has_file(response: HttpResponseBase) -> bool:
+def _has_file(response: Any) -> bool:
     return getattr(response, "file_to_stream", None) is not None and sendable(response) is not None
 
 
@@ -163,9 +163,6 @@ async def _pulled_in(thread: RequestThread, chunks: Iterator[bytes]) -> AsyncIte
     """A synchronous stream of an asynchronous view, iterated in the request's thread."""
     loop = asyncio.get_running_loop()
     context = contextvars.copy_context()
-    end = object()
-    while True:
-        chunk = await loop.run_in_executor(thread, context.run, next, chunks, end)
-        if chunk is end:
-            return
+    take = partial(context.run, next, chunks, None)
+    while (chunk := await loop.run_in_executor(thread, take)) is not None:
         yield chunk

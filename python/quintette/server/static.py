@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -35,11 +35,11 @@ class StaticFilesSyncHandler(SyncHandler):
 
         path = url2pathname(request.path.removeprefix(self._base_url))
         try:
-            response: HttpResponseBase = serve(request, path, insecure=True)
+            response: Any = serve(request, path, insecure=True)
         except Http404 as error:
             response = response_for_exception(request, error)
         response._resource_closers.append(request.close)
-        return response
+        return cast(HttpResponseBase, response)
 
 
 def development_url(*, insecure: bool = False) -> str | None:
