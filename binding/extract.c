@@ -158,10 +158,10 @@ static int extract(q5py_bind *bind) {
     return fill_fallbacks(bind);
 }
 
-/* The hook raises what stands for the faults; the body goes along for a closer look. */
+/* The hook raises what stands for the faults; JSON goes along for a closer look. */
 static void reject(q5py_bind *bind) {
-    q5_slice text = bind->x->body;
-    PyObject *body = PyBytes_FromStringAndSize(text.base, (Py_ssize_t)text.len);
+    PyObject *body = bind->data->media == Q5PY_MEDIA_JSON ? q5py_body_bytes(bind->x)
+                                                          : PyBytes_FromStringAndSize(NULL, 0);
     if (!body) return;
     PyObject *answer = PyObject_CallFunctionObjArgs(bind->data->reject, bind->faults, body, NULL);
     Py_DECREF(body);

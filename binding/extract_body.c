@@ -31,8 +31,7 @@ static bool is_json(q5_slice type) {
 /* ---- bytes -------------------------------------------------------------------------------------
  */
 
-/* The body as one bytes object, also when it was spooled. */
-static PyObject *body_bytes(const q5_exchange *x) {
+PyObject *q5py_body_bytes(const q5_exchange *x) {
     if (!x->spool) return PyBytes_FromStringAndSize(x->body.base, (Py_ssize_t)x->body.len);
     if (x->body_len > PY_SSIZE_T_MAX) return PyErr_NoMemory();
     PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)x->body_len);
@@ -46,7 +45,7 @@ static PyObject *body_bytes(const q5_exchange *x) {
 
 static int extract_any(q5py_bind *bind, uint16_t at) {
     const q5py_param *param = &bind->data->params[at];
-    PyObject *bytes = body_bytes(bind->x);
+    PyObject *bytes = q5py_body_bytes(bind->x);
     if (!bytes) return -1;
     bind->found[at].seen = true;
     return q5py_bind_object(bind, param, bytes);
@@ -135,7 +134,7 @@ static int extract_json(q5py_bind *bind, uint16_t at) {
         return q5py_bind_fault(bind, param, Q5PY_FAULT_MEDIA, NULL, NULL, 0);
     }
     if (!x->spool) return decode_text(bind, param, x->body);
-    PyObject *bytes = body_bytes(x);
+    PyObject *bytes = q5py_body_bytes(x);
     if (!bytes) return -1;
     int status = decode_text(
         bind, param, q5_slice_make(PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes)));

@@ -57,6 +57,8 @@ int q5py_bind_found(q5py_bind *bind, uint16_t from, uint16_t to);
 
 /* extract_body.c: what the plan's media asks for. */
 int q5py_extract_body(q5py_bind *bind);
+/* The body as one bytes object, also when it was spooled. New reference or NULL. */
+PyObject *q5py_body_bytes(const q5_exchange *x);
 /* extract_form.c: forms and files. */
 int q5py_extract_form(q5py_bind *bind, q5_slice media_type);
 

@@ -15,6 +15,7 @@ from django.core.exceptions import (
     SuspiciousOperation,
     ValidationError,
 )
+from django.core.handlers.base import BaseHandler
 from django.http import Http404
 from django.http.multipartparser import MultiPartParserError
 
@@ -113,7 +114,7 @@ def _internal_error(error: BaseException, request: HttpRequest | None) -> answer
         # As Django does: receivers look at sys.exc_info().
         raise error
     except Exception:
-        signals.got_request_exception.send(sender=HTTPError, request=request)
+        signals.got_request_exception.send(sender=BaseHandler, request=request)
         _log(error, request, 500)
         if settings.DEBUG_PROPAGATE_EXCEPTIONS:
             raise

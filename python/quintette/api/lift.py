@@ -21,6 +21,23 @@ from quintette import _quintette
 from quintette.api.patterns import BUILT_IN, Pattern, PatternError, Segment, parse
 from quintette.api.view import Endpoint
 
+# Django's own middleware that an API does without: sessions, users and messages are there for those
+# who read them from the request, the rest adds fields to pages.
+_SKIPPED_MIDDLEWARE = frozenset(
+    {
+        "django.contrib.auth.middleware.AuthenticationMiddleware",
+        "django.contrib.messages.middleware.MessageMiddleware",
+        "django.contrib.sessions.middleware.SessionMiddleware",
+        "django.middleware.clickjacking.XFrameOptionsMiddleware",
+        "django.middleware.common.CommonMiddleware",
+        "django.middleware.csrf.CsrfViewMiddleware",
+        "django.middleware.gzip.GZipMiddleware",
+        "django.middleware.http.ConditionalGetMiddleware",
+        "django.middleware.locale.LocaleMiddleware",
+        "django.middleware.security.SecurityMiddleware",
+    }
+)
+
 
 @dataclass(frozen=True)
 class Lifted:
@@ -75,7 +92,9 @@ def lift(resolver: URLResolver | None = None) -> tuple[_quintette.Router | None,
         if endpoint is None:
             earlier.append((leaf, False))
             continue
-        reason = leaf.reason or _missing(leaf, endpoint) or _shadow(leaf, earlier)
+        reason = (
+            leaf.reason or _around(endpoint) or _missing(leaf, endpoint) or _shadow(leaf, earlier)
+        )
         if not reason:
             try:
                 _add(router, converters, leaf, endpoint, report)
@@ -202,6 +221,18 @@ def _regex(piece: list[Segment]) -> str:
         else re.escape(segment.text)
         for segment in piece
     )
+
+
+def _around(endpoint: Endpoint) -> str:
+    """What Django would run around the view and the server would not."""
+    if endpoint.needs_middleware:
+        for name in settings.MIDDLEWARE:
+            if name not in _SKIPPED_MIDDLEWARE and not name.startswith("quintette."):
+                return f"{name} would be skipped (see API(middleware=False))"
+    for alias, database in settings.DATABASES.items():
+        if database.get("ATOMIC_REQUESTS") and alias not in endpoint.non_atomic:
+            return f"ATOMIC_REQUESTS is set for the database {alias!r}"
+    return ""
 
 
 def _missing(leaf: _Leaf, endpoint: Endpoint) -> str:

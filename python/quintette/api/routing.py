@@ -7,7 +7,7 @@ import sys
 import types
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar, Unpack
 
 from django.http import HttpRequest
 from django.urls import URLPattern, path
@@ -61,6 +61,22 @@ class _Inclusion:
     router: Router
     prefix: Pattern
     tags: tuple[str, ...] = field(default=())
+
+
+class RouteOptions(TypedDict, total=False):
+    """What every decorator takes beside the path."""
+
+    name: str | None
+    """For ``reverse()``; by default the function's."""
+    status: int | None
+    headers: Headers
+    body_max: int
+    """Bytes; 0: the project's ``BODY_MAX_BYTES``."""
+    tags: Sequence[str]
+    depends: Sequence[Any]
+    summary: str | None
+    description: str | None
+    deprecated: bool
 
 
 class Router:
@@ -137,32 +153,32 @@ class Router:
 
         return register
 
-    def get(self, path: str, **options: Any) -> Callable[[F], F]:
+    def get(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
         """Also answers HEAD."""
         return self.route(path, methods=("GET",), **options)
 
-    def post(self, path: str, **options: Any) -> Callable[[F], F]:
+    def post(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
         return self.route(path, methods=("POST",), **options)
 
-    def put(self, path: str, **options: Any) -> Callable[[F], F]:
+    def put(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
         return self.route(path, methods=("PUT",), **options)
 
-    def patch(self, path: str, **options: Any) -> Callable[[F], F]:
+    def patch(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
         return self.route(path, methods=("PATCH",), **options)
 
-    def delete(self, path: str, **options: Any) -> Callable[[F], F]:
+    def delete(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
         return self.route(path, methods=("DELETE",), **options)
 
-    def head(self, path: str, **options: Any) -> Callable[[F], F]:
+    def head(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
         return self.route(path, methods=("HEAD",), **options)
 
-    def options(self, path: str, **options: Any) -> Callable[[F], F]:
+    def options(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
         return self.route(path, methods=("OPTIONS",), **options)
 
-    def trace(self, path: str, **options: Any) -> Callable[[F], F]:
+    def trace(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
         return self.route(path, methods=("TRACE",), **options)
 
-    def query(self, path: str, **options: Any) -> Callable[[F], F]:
+    def query(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
         """The QUERY method: safe as GET, with a body."""
         return self.route(path, methods=("QUERY",), **options)
 
@@ -219,13 +235,17 @@ class API(Router):
         depends: Sequence[Any] = (),
         app_name: str | None = None,
         namespace: str | None = None,
+        middleware: bool = True,
     ) -> None:
+        """With ``middleware=False`` the API needs none of the project's own middleware: under
+        ``serve`` its routes are answered without it. (Django's own is no obstacle.)"""
         super().__init__(prefix, tags=tags, depends=depends)
         if namespace and not app_name:
             raise RegistrationError("a namespace needs an app_name, as in Django's include()")
         self.title = title
         self.version = version
         self.description = description
+        self.middleware = middleware
         self.app_name = app_name
         self.namespace = namespace
         self._handlers: dict[type[BaseException], ExceptionHandler] = {}
@@ -348,7 +368,7 @@ def _url_patterns(api: API) -> Iterable[URLPattern]:
     entries: dict[tuple[str, str], tuple[Endpoint, Mounted]] = {}
     for mounted in api.routes:
         shape = mounted.pattern.shape
-        endpoint = endpoints.setdefault(shape, Endpoint(mounted.pattern))
+        endpoint = endpoints.setdefault(shape, Endpoint(mounted.pattern, api.middleware))
         for method in mounted.route.methods:
             if method in endpoint.routes:
                 other = endpoint.routes[method].builder.function

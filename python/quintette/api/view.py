@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from asgiref.sync import sync_to_async
 from django.core.exceptions import BadRequest
+from django.db import connections
 from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern
@@ -48,14 +49,24 @@ class Served:
 class Endpoint:
     """All methods of one path."""
 
-    def __init__(self, pattern: Pattern) -> None:
+    def __init__(self, pattern: Pattern, middleware: bool) -> None:
         self.pattern = pattern
+        self.needs_middleware = middleware
         self.routes: dict[str, Served] = {}
         self.wider: list[URLPattern] = []
         """URL patterns behind this one: one that matches the same path may have the method."""
 
     def add(self, method: str, mounted: Mounted, on_error: OnError) -> None:
         self.routes[method] = Served(mounted, on_error)
+
+    @property
+    def non_atomic(self) -> set[str]:
+        """Databases for which every handler is marked with Django's non_atomic_requests."""
+        marks = [
+            set(getattr(served.builder.function, "_non_atomic_requests", ()))
+            for served in self.routes.values()
+        ]
+        return set.intersection(*marks)
 
     def find(self, method: str | None) -> Served | None:
         served = self.routes.get(method or "")
@@ -70,6 +81,7 @@ class Endpoint:
         name = next(iter(self.routes.values())).mounted.route.function.__name__
         view.__name__ = view.__qualname__ = name
         view.csrf_exempt = True  # type: ignore[attr-defined]
+        view._non_atomic_requests = self.non_atomic  # type: ignore[attr-defined]
         # Found by quintette.api.lift.
         view.quintette_endpoint = self  # type: ignore[attr-defined]
         view.quintette_pattern = pattern  # type: ignore[attr-defined]
@@ -218,7 +230,15 @@ def _run(call: _quintette.Call) -> answer.Answer:
     try:
         return call.encode(call.invoke())
     except Exception as error:
+        _roll_back()
         return call.fail(error)
+
+
+def _roll_back() -> None:
+    """The exception does not leave the view, but the transaction of ATOMIC_REQUESTS must know."""
+    for connection in connections.all(initialized_only=True):
+        if connection.settings_dict["ATOMIC_REQUESTS"] and connection.in_atomic_block:
+            connection.set_rollback(True)
 
 
 async def _run_async(call: _quintette.Call) -> answer.Answer:

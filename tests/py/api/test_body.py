@@ -334,8 +334,10 @@ def test_a_body_on_disk(connect: MakeClient) -> None:
     def handler(body: Annotated[list[str], Body()]) -> int:
         return sum(map(len, body))
 
-    response = connect(api).post("/", json=["x" * 1_000_000] * 3)
-    assert response.json() == 3_000_000
+    client = connect(api)
+    assert client.post("/", json=["x" * 1_000_000] * 3).json() == 3_000_000
+    response = client.post("/", json=["x" * 1_000_000] * 3 + [1, 2])
+    assert _faults(response) == [([3], "type"), ([4], "type")]
 
 
 # --- forms ------------------------------------------------------------------------------

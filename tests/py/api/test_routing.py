@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import types
 from typing import Annotated, Any
+from unittest.mock import patch
 
 import pytest
 from conftest import MakeClient
+from django.conf import settings
+from django.db.transaction import non_atomic_requests
 from django.http import HttpResponse
 from django.test import override_settings
 from django.urls import NoReverseMatch, include, path, re_path, register_converter, reverse
@@ -256,8 +259,8 @@ def view(request: Any, **kwargs: Any) -> HttpResponse:
     return HttpResponse("django")
 
 
-def _small() -> Any:
-    api = API()
+def _small(**options: Any) -> Any:
+    api = API(**options)
     api.get("/cities", name="cities")(_answer("x"))
 
     @api.get("/cities/{id}")
@@ -348,6 +351,41 @@ def test_script_name() -> None:
         router, _, _ = _lift(path("api/", _small()))
     assert router.match("GET", b"/app/api/cities") is not None
     assert router.match("GET", b"/api/cities") is not None
+
+
+STOCK = "django.middleware.common.CommonMiddleware"
+
+
+@pytest.mark.parametrize(
+    ("middleware", "needed", "expected"),
+    [
+        ([STOCK], True, BOTH),
+        ([STOCK, "project.middleware.Blocklist"], True, set()),
+        (["django.contrib.auth.middleware.LoginRequiredMiddleware"], True, set()),
+        (["project.middleware.Blocklist"], False, BOTH),
+    ],
+)
+def test_middleware_is_not_skipped_unasked(
+    middleware: list[str], needed: bool, expected: set[str]
+) -> None:
+    with override_settings(MIDDLEWARE=middleware):
+        _, routes, kept = _lift(path("api/", _small(middleware=needed)))
+    assert routes == expected
+    assert all("would be skipped" in reason for reason in kept.values())
+
+
+def test_atomic_requests() -> None:
+    api = API()
+    api.get("/atomic")(_nothing)
+
+    @api.get("/own")
+    @non_atomic_requests
+    def own() -> None: ...
+
+    with patch.dict(settings.DATABASES["default"], ATOMIC_REQUESTS=True):
+        _, routes, kept = _lift(path("", api.urls))
+    assert routes == {"GET /own"}
+    assert "ATOMIC_REQUESTS" in kept["/atomic"]
 
 
 def test_the_root_of_the_urlconf_is_the_default() -> None:
