@@ -182,7 +182,7 @@ static void fail(q5py_flight *flight) {
         return;
     }
     q5py_server_error(server, flight->request);
-    flight->reply.status = 500;
+    flight->failed = true;
 }
 
 /* The same on the loop's thread, where an exit is not for the client alone. */

@@ -174,7 +174,9 @@ void q5py_reply_send(q5py_flight *flight) {
         q5py_flight_end(flight);
         return;
     }
-    if (q5py_reply_start(flight)) {
+    if (flight->failed) {
+        send_plain_500(x);
+    } else if (q5py_reply_start(flight)) {
         if (x->conn) q5py_server_error(flight->server, flight->request);
         PyErr_Clear();
         send_plain_500(x);

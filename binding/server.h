@@ -52,7 +52,8 @@ typedef struct q5py_flight {
     PyObject *stream;    /* owned Stream of an async body, or NULL */
     q5py_args args;
     q5py_reply reply;
-    bool gone; /* the client has left: the reply is dropped */
+    bool gone;   /* the client has left: the reply is dropped */
+    bool failed; /* nobody made a reply: the answer is a bare problem document of 500 */
     /* A body that a worker thread produces; see stream.c. */
     struct q5py_feed *feed; /* owned or NULL */
 } q5py_flight;

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Gener
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 from wire import GET, Reply, async_router, memory_client, run
 
@@ -521,7 +522,7 @@ async def anyio_scopes(start: Start) -> Any:
                 seen.append("shielded")
             await anyio.sleep(1000)
         seen.append(scope.cancel_called)
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         current = asyncio.current_task()
         assert current is not None
         return seen, current.cancelling()
@@ -575,7 +576,7 @@ async def anyio_threads(start: Start) -> Any:
         return await anyio.to_thread.run_sync(lambda: anyio.from_thread.run(double, 4))
 
     async def double(n: int) -> int:
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         return 2 * n
 
     return await outcome(start(body))

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from types import SimpleNamespace, TracebackType
-from typing import Any
+from typing import Any, Self
 
 from quintette import _quintette
 
@@ -111,7 +111,7 @@ class LiveServer:
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
-    def __enter__(self) -> LiveServer:
+    def __enter__(self) -> Self:
         self.fd, self.port = listen()
         self._thread.start()
         assert self._ready.wait(WAIT_SECONDS)
@@ -248,6 +248,12 @@ def until(condition: Callable[[], object], seconds: float = WAIT_SECONDS) -> Non
     while not condition():
         assert time.monotonic() < end, "it has not come true"
         time.sleep(0.002)
+
+
+def sanitized() -> bool:
+    """AddressSanitizer keeps freed memory for a while: RSS says nothing."""
+    with open("/proc/self/maps") as file:
+        return "libasan" in file.read()
 
 
 def rss_bytes() -> int:
