@@ -87,7 +87,7 @@ class AsyncHandler(BaseHandler):
             response.streaming_content = _pulled_in(thread, response.streaming_content)
         # The server calls this instead of close() for responses that were made on the loop.
         response.close_on_loop = partial(self._close, thread, response.close)
-        return cast(HttpResponseBase, response)
+        return cast("HttpResponseBase", response)
 
     async def aclose(self) -> None:
         """Waits for the responses that are being closed; then gives the threads back."""

@@ -39,7 +39,7 @@ class StaticFilesSyncHandler(SyncHandler):
         except Http404 as error:
             response = response_for_exception(request, error)
         response._resource_closers.append(request.close)
-        return cast(HttpResponseBase, response)
+        return cast("HttpResponseBase", response)
 
 
 def development_url(*, insecure: bool = False) -> str | None:

@@ -10,11 +10,13 @@ where a synchronous view that comes before it takes some of its paths.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
 from asgiref.sync import iscoroutinefunction
-from django.urls import URLPattern, URLResolver, get_resolver
+from django.urls import Resolver404, URLPattern, URLResolver, get_resolver
 from django.urls.resolvers import RoutePattern
 
 from quintette import _quintette
@@ -35,18 +37,23 @@ class View:
     path: str
     """As in the URLconf, from the root on."""
     name: str
-    is_async: bool
+    callback: Callable[..., Any]
     problem: str = ""
     """Why the path means nothing to the router; empty when it does."""
+
+    @property
+    def is_async(self) -> bool:
+        return bool(iscoroutinefunction(self.callback))
 
 
 def find_async_views(urlconf: str | None = None) -> list[View]:
     """A problem says why a view's requests go through a thread all the same."""
     found = []
     sync: list[View] = []
-    for view in _walk(get_resolver(urlconf).url_patterns, "/", ""):
+    resolver = get_resolver(urlconf)
+    for view in _walk(resolver.url_patterns, "/", ""):
         if view.is_async:
-            found.append(_without_overlap(view, sync))
+            found.append(_without_overlap(view, sync, resolver))
         elif not view.problem:
             sync.append(view)
     return found
@@ -61,7 +68,7 @@ def _walk(
         if isinstance(item, URLResolver):
             yield from _walk(item.url_patterns, path, trouble)
         else:
-            yield View(path, item.lookup_str, iscoroutinefunction(item.callback), trouble)
+            yield View(path, item.lookup_str, item.callback, trouble)
 
 
 def _problem_of(item: URLPattern | URLResolver) -> str:
@@ -74,7 +81,7 @@ def _problem_of(item: URLPattern | URLResolver) -> str:
     return ""
 
 
-def _without_overlap(view: View, earlier: list[View]) -> View:
+def _without_overlap(view: View, earlier: list[View], resolver: URLResolver) -> View:
     """A catch-all at the end must not take synchronous views out of their pool of threads."""
     if view.problem:
         return view
@@ -83,6 +90,9 @@ def _without_overlap(view: View, earlier: list[View]) -> View:
         router.add_async(view.path)
     except ValueError as error:
         return replace(view, problem=str(error))
+    with suppress(Resolver404):
+        if resolver.resolve(_sample_of(view.path)).func is not view.callback:
+            return replace(view, problem="another view comes first")
     for other in earlier:
         if router.match("GET", _sample_of(other.path).encode()):
             return replace(view, problem=f"{other.path} comes first and takes some of its paths")

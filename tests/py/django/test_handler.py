@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import LiveServer
 from django.core import signals
 from django.core.exceptions import PermissionDenied
 from django.core.files import File
@@ -32,6 +31,7 @@ from django.test import override_settings
 from django.urls import path, re_path
 from django.utils.decorators import async_only_middleware, sync_only_middleware
 from django.views import View
+from live_server import LiveServer
 
 Live = Callable[..., LiveServer]
 THIS = "test_handler"

@@ -9,13 +9,13 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import pytest
-from conftest import LiveServer
 from django.core.exceptions import RequestDataTooBig
 from django.core.handlers.asgi import ASGIRequest
 from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpRequest, HttpResponse
 from django.http.request import RawPostDataException
 from django.test import override_settings
+from live_server import LiveServer
 
 from quintette.http.request import Request
 

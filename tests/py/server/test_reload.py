@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import Project, Served, alive, children, wait_for
+from projects import Project, Served, alive, children, wait_for
 
 Serve = Callable[..., Served]
 

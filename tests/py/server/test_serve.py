@@ -13,7 +13,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 import pytest
-from conftest import Project, Served, alive, children, wait_for
+from projects import Project, Served, alive, children, wait_for
 
 Serve = Callable[..., Served]
 
