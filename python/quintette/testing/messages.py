@@ -208,7 +208,7 @@ def parse_response(method: str, data: bytes) -> Response:
 
 
 def make_response(status: int, pairs: Iterable[tuple[str, str]], content: bytes) -> Response:
-    headers = Headers(pairs)
+    headers = Headers((name, value.strip()) for name, value in pairs)
     cookies = {
         name: morsel.value
         for line in headers.get_list("Set-Cookie")
