@@ -141,6 +141,7 @@ static void on_acceptable(q5_watch *watch, unsigned events) {
     q5__listener *listener = Q5_CONTAINER_OF(watch, q5__listener, watch);
     q5_server *server = listener->server;
     for (uint32_t i = 0; i < server->config.accept_batch; i++) {
+        if (server->draining) return; /* the last one's request asked for it */
         if (server->stats.connections >= server->config.connections_max) {
             server->full = true;
             watch_listeners(server, false);

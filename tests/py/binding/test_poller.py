@@ -17,7 +17,17 @@ import weakref
 from typing import Any
 
 import pytest
-from wire import GET, LiveServer, Reply, async_router, memory_client, new_loop, poller_of, run
+from wire import (
+    GET,
+    LiveServer,
+    Reply,
+    async_router,
+    memory_client,
+    new_loop,
+    poller_of,
+    run,
+    until,
+)
 
 from quintette import _quintette
 
@@ -511,6 +521,7 @@ def test_a_handler_ends_the_server(method: str) -> None:
 
     live = LiveServer(router=async_router("/"), django_async=view, django_sync=view)
     with live, live.connect() as sock, live.connect() as idle:
+        until(lambda: live.server.stats()["connections"] == 2)
         sock.sendall(GET)
         if method == "close":
             assert sock.recv(65536).endswith(b"1 requests are still being handled")

@@ -643,7 +643,8 @@ async def coroutine_and_context(start: Start) -> Any:
 
     task = start(body)
     await asyncio.sleep(0)
-    seen = asyncio.iscoroutine(task.get_coro()), task.get_context()[variable]
+    new = hasattr(asyncio.Task, "get_context")  # 3.12
+    seen = asyncio.iscoroutine(task.get_coro()), task.get_context()[variable] if new else ""
     task.cancel()
     await outcome(task)
     return seen
