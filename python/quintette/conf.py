@@ -34,6 +34,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     # Files
     serve_static: bool | None = None
     serve_media: bool = False
+    static_cache_control: str = ""
 
     # Limits
     body_max_bytes: Bytes = 10 * 1024 * 1024
@@ -48,6 +49,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     keep_alive_seconds: Seconds = 15.0
     requests_per_connection: Count = 1000
     connections_max: Count = 10_000
+    memory_max_bytes: Bytes | None = None
+    allow_underscore_headers: bool = False
 
     def worker_count(self) -> int:
         return _cpus() if self.workers == "auto" else self.workers
@@ -57,7 +60,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
 
     def limits(self) -> dict[str, int]:
         """What the server in C calls these limits: bytes, milliseconds, counts."""
-        return {
+        limits = {
             "body_max": self.body_max_bytes,
             "spool_min": self.spool_bytes,
             "line_max": self.request_line_bytes,
@@ -70,7 +73,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
             "keep_alive_msec": _msec(self.keep_alive_seconds),
             "requests_max": self.requests_per_connection,
             "connections_max": self.connections_max,
+            "allow_underscore": int(self.allow_underscore_headers),
         }
+        if self.memory_max_bytes is not None:
+            limits["memory_max"] = self.memory_max_bytes
+        return limits
 
 
 def get_settings() -> Settings:

@@ -59,13 +59,14 @@ def mounts(settings: Settings) -> list[Mount]:
     if wanted is None:
         wanted = not django_settings.DEBUG and bool(root) and Path(root).is_dir()
     if wanted:
-        found.append(_mount("STATIC", root))
+        options = {"cache_control": settings.static_cache_control}
+        found.append(_mount("STATIC", root, options))
     if settings.serve_media:
-        found.append(_mount("MEDIA", django_settings.MEDIA_ROOT))
+        found.append(_mount("MEDIA", django_settings.MEDIA_ROOT, {}))
     return found
 
 
-def _mount(kind: str, root: Any) -> Mount:
+def _mount(kind: str, root: Any, options: dict[str, Any]) -> Mount:
     switch = f"QUINTETTE['SERVE_{kind}'] is on, but"
     if not root:
         raise ImproperlyConfigured(f"{switch} {kind}_ROOT is not set.")
@@ -77,7 +78,7 @@ def _mount(kind: str, root: Any) -> Mount:
     path = _local_path(url)
     if path is None:
         raise ImproperlyConfigured(f"{switch} {kind}_URL ({url!r}) is no path of this server.")
-    return path, str(folder.resolve()), {}
+    return path, str(folder.resolve()), options
 
 
 def _local_path(url: str | None) -> str | None:

@@ -266,9 +266,17 @@ def test_workers_that_cannot_start_end_the_command(project: Project) -> None:
 
 def test_static_files_in_production(serve: Serve, project: Project) -> None:
     project.write("root/css/site.css", "body {}")
-    project.append("settings.py", "DEBUG = False\nSTATIC_ROOT = HERE / 'root'\n")
+    project.append(
+        "settings.py",
+        "DEBUG = False\nSTATIC_ROOT = HERE / 'root'\n"
+        "QUINTETTE = {'STATIC_CACHE_CONTROL': 'max-age=60'}\n",
+    )
     served = serve("--noreload")
     assert served.text("/static/css/site.css") == "body {}"
+    connection = served.connect()
+    connection.request("GET", "/static/css/site.css")
+    assert connection.getresponse().headers["Cache-Control"] == "max-age=60"
+    connection.close()
     assert served.get("/static/../settings.py")[0] in {400, 404}
     assert served.get("/static/%2e%2e/settings.py")[0] in {400, 404}
     assert served.get("/static/missing.css")[0] == 404
