@@ -54,8 +54,10 @@ static PyObject *module_listen(PyObject *module, PyObject *args, PyObject *kwarg
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sH|ip", keywords, &host, &port, &backlog,
                                      &reuse_port))
         return NULL;
-    Py_BEGIN_ALLOW_THREADS status = q5_listen_tcp(host, port, backlog, reuse_port, &fd);
-    Py_END_ALLOW_THREADS return status ? q5py_raise_status(status) : PyLong_FromLong(fd);
+    Py_BEGIN_ALLOW_THREADS
+        status = q5_listen_tcp(host, port, backlog, reuse_port, &fd);
+    Py_END_ALLOW_THREADS
+    return status ? q5py_raise_status(status) : PyLong_FromLong(fd);
 }
 
 PyDoc_STRVAR(set_request_class_doc,

@@ -336,8 +336,10 @@ static int wait_once(q5py_poller *self, int timeout) {
     atomic_store(&self->waiting, true);
     if (!inbox_empty(self)) timeout = 0;
     self->in_wait = true;
-    Py_BEGIN_ALLOW_THREADS n = q5_poller_wait(self->poller, timeout);
-    Py_END_ALLOW_THREADS self->in_wait = false;
+    Py_BEGIN_ALLOW_THREADS
+        n = q5_poller_wait(self->poller, timeout);
+    Py_END_ALLOW_THREADS
+    self->in_wait = false;
     atomic_store(&self->waiting, false);
     if (n < 0) {
         PyErr_SetFromErrno(PyExc_OSError);

@@ -25,11 +25,12 @@ typedef struct q5py_feed {
 /* ---- feed: the worker's side ----------------------------------------------------------------- */
 
 static void feed_sleep(q5py_feed *feed) {
-    Py_BEGIN_ALLOW_THREADS pthread_mutex_lock(&feed->lock);
-    while (!feed->signalled)
-        pthread_cond_wait(&feed->awake, &feed->lock);
-    feed->signalled = false;
-    pthread_mutex_unlock(&feed->lock);
+    Py_BEGIN_ALLOW_THREADS
+        pthread_mutex_lock(&feed->lock);
+        while (!feed->signalled)
+            pthread_cond_wait(&feed->awake, &feed->lock);
+        feed->signalled = false;
+        pthread_mutex_unlock(&feed->lock);
     Py_END_ALLOW_THREADS
 }
 

@@ -161,15 +161,17 @@ static PyObject *pool_stop(PyObject *op, PyObject *args) {
     if (!PyArg_ParseTuple(args, "|d", &seconds)) return NULL;
     struct timespec until = from_now(seconds > 0 ? fmin(seconds, STOP_SECONDS_MAX) : 0);
     bool quiet;
-    Py_BEGIN_ALLOW_THREADS pthread_mutex_lock(&self->lock);
-    self->stopping = true;
-    pthread_cond_broadcast(&self->work);
-    int rc = 0;
-    while (self->threads && rc != ETIMEDOUT)
-        rc = pthread_cond_timedwait(&self->quiet, &self->lock, &until);
-    quiet = self->threads == 0;
-    pthread_mutex_unlock(&self->lock);
-    Py_END_ALLOW_THREADS return PyBool_FromLong(quiet);
+    Py_BEGIN_ALLOW_THREADS
+        pthread_mutex_lock(&self->lock);
+        self->stopping = true;
+        pthread_cond_broadcast(&self->work);
+        int rc = 0;
+        while (self->threads && rc != ETIMEDOUT)
+            rc = pthread_cond_timedwait(&self->quiet, &self->lock, &until);
+        quiet = self->threads == 0;
+        pthread_mutex_unlock(&self->lock);
+    Py_END_ALLOW_THREADS
+    return PyBool_FromLong(quiet);
 }
 
 static PyObject *pool_stats(PyObject *op, PyObject *unused) {
