@@ -21,13 +21,19 @@ from quintette import _quintette
 from quintette.api.patterns import BUILT_IN, Pattern, PatternError, Segment, parse
 from quintette.api.view import Endpoint
 
-# Django's own middleware that an API does without: sessions, users and messages are there for those
-# who read them from the request, the rest adds fields to pages.
-_SKIPPED_MIDDLEWARE = frozenset(
+# Django's own middleware that only handlers notice which take the request.
+_REQUEST_MIDDLEWARE = frozenset(
     {
         "django.contrib.auth.middleware.AuthenticationMiddleware",
+        "django.contrib.auth.middleware.RemoteUserMiddleware",
         "django.contrib.messages.middleware.MessageMiddleware",
         "django.contrib.sessions.middleware.SessionMiddleware",
+        "django.contrib.sites.middleware.CurrentSiteMiddleware",
+    }
+)
+# Django's own middleware that an API does without: it is about pages and their fields.
+_RESPONSE_MIDDLEWARE = frozenset(
+    {
         "django.middleware.clickjacking.XFrameOptionsMiddleware",
         "django.middleware.common.CommonMiddleware",
         "django.middleware.csrf.CsrfViewMiddleware",
@@ -225,14 +231,19 @@ def _regex(piece: list[Segment]) -> str:
 
 def _around(endpoint: Endpoint) -> str:
     """What Django would run around the view and the server would not."""
-    if endpoint.needs_middleware:
-        for name in settings.MIDDLEWARE:
-            if name not in _SKIPPED_MIDDLEWARE and not name.startswith("quintette."):
-                return f"{name} would be skipped (see API(middleware=False))"
+    for name in settings.MIDDLEWARE if endpoint.middleware is not False else ():
+        if endpoint.middleware or _is_needed(name, endpoint):
+            return f"{name} would be skipped (see API(middleware=...))"
     for alias, database in settings.DATABASES.items():
         if database.get("ATOMIC_REQUESTS") and alias not in endpoint.non_atomic:
             return f"ATOMIC_REQUESTS is set for the database {alias!r}"
     return ""
+
+
+def _is_needed(name: str, endpoint: Endpoint) -> bool:
+    if name in _REQUEST_MIDDLEWARE:
+        return endpoint.takes_request
+    return name not in _RESPONSE_MIDDLEWARE and not name.startswith("quintette.")
 
 
 def _missing(leaf: _Leaf, endpoint: Endpoint) -> str:

@@ -235,10 +235,11 @@ class API(Router):
         depends: Sequence[Any] = (),
         app_name: str | None = None,
         namespace: str | None = None,
-        middleware: bool = True,
+        middleware: bool | None = None,
     ) -> None:
-        """With ``middleware=False`` the API needs none of the project's own middleware: under
-        ``serve`` its routes are answered without it. (Django's own is no obstacle.)"""
+        """``middleware`` tells ``serve`` what of the project's middleware the API needs. True: all;
+        False: none; None: what is not Django's own, and for handlers that take the request what
+        adds sessions and users to it. Routes that need some are answered through Django."""
         super().__init__(prefix, tags=tags, depends=depends)
         if namespace and not app_name:
             raise RegistrationError("a namespace needs an app_name, as in Django's include()")

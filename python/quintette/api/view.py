@@ -21,6 +21,7 @@ from django.urls.converters import get_converters
 from quintette import _quintette
 from quintette.api import answer
 from quintette.api.errors import HTTPError
+from quintette.api.markers import Source
 from quintette.api.patterns import Pattern
 from quintette.api.plans import ASYNC, THREAD, OnError
 from quintette.conf import get_settings
@@ -49,15 +50,23 @@ class Served:
 class Endpoint:
     """All methods of one path."""
 
-    def __init__(self, pattern: Pattern, middleware: bool) -> None:
+    def __init__(self, pattern: Pattern, middleware: bool | None) -> None:
         self.pattern = pattern
-        self.needs_middleware = middleware
+        self.middleware = middleware
         self.routes: dict[str, Served] = {}
         self.wider: list[URLPattern] = []
         """URL patterns behind this one: one that matches the same path may have the method."""
 
     def add(self, method: str, mounted: Mounted, on_error: OnError) -> None:
         self.routes[method] = Served(mounted, on_error)
+
+    @property
+    def takes_request(self) -> bool:
+        return any(
+            parameter.source is Source.REQUEST
+            for served in self.routes.values()
+            for parameter in served.builder.flat.parameters
+        )
 
     @property
     def non_atomic(self) -> set[str]:

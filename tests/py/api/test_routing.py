@@ -10,7 +10,7 @@ import pytest
 from conftest import MakeClient
 from django.conf import settings
 from django.db.transaction import non_atomic_requests
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.test import override_settings
 from django.urls import NoReverseMatch, include, path, re_path, register_converter, reverse
 from django.urls.converters import StringConverter
@@ -354,24 +354,38 @@ def test_script_name() -> None:
 
 
 STOCK = "django.middleware.common.CommonMiddleware"
+SESSION = "django.contrib.sessions.middleware.SessionMiddleware"
 
 
 @pytest.mark.parametrize(
     ("middleware", "needed", "expected"),
     [
-        ([STOCK], True, BOTH),
-        ([STOCK, "project.middleware.Blocklist"], True, set()),
-        (["django.contrib.auth.middleware.LoginRequiredMiddleware"], True, set()),
+        ([STOCK, SESSION], None, BOTH),
+        ([STOCK], True, set()),
+        ([STOCK, "project.middleware.Blocklist"], None, set()),
+        (["django.contrib.auth.middleware.LoginRequiredMiddleware"], None, set()),
         (["project.middleware.Blocklist"], False, BOTH),
     ],
 )
 def test_middleware_is_not_skipped_unasked(
-    middleware: list[str], needed: bool, expected: set[str]
+    middleware: list[str], needed: bool | None, expected: set[str]
 ) -> None:
     with override_settings(MIDDLEWARE=middleware):
         _, routes, kept = _lift(path("api/", _small(middleware=needed)))
     assert routes == expected
     assert all("would be skipped" in reason for reason in kept.values())
+
+
+def test_sessions_are_for_handlers_that_take_the_request() -> None:
+    api = API()
+
+    @api.get("/x")
+    def handler(request: HttpRequest) -> None: ...
+
+    with override_settings(MIDDLEWARE=[STOCK]):
+        assert _lift(path("", api.urls))[1] == {"GET /x"}
+    with override_settings(MIDDLEWARE=[STOCK, SESSION]):
+        assert "SessionMiddleware" in _lift(path("", api.urls))[2]["/x"]
 
 
 def test_atomic_requests() -> None:
