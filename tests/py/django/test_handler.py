@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import io
+import os
 import sys
 import threading
 import time
@@ -641,6 +642,8 @@ def test_large_upload_stays_out_of_memory(live: Live, tmp_path: Path) -> None:
     seen: list[Any] = []
 
     def view(request: HttpRequest) -> HttpResponse:
+        if request.method == "GET":
+            return HttpResponse()
         file = request.FILES["f"]
         seen.append((type(file).__name__, file.size, rss_kib()))
         return JsonResponse({"size": sum(len(chunk) for chunk in file.chunks())})
@@ -663,7 +666,8 @@ def test_large_upload_stays_out_of_memory(live: Live, tmp_path: Path) -> None:
         raw = b"".join(iter(lambda: sock.recv(65536), b""))
     assert raw.endswith(b'{"size": 50000000}')
     assert seen[-1][:2] == ("TemporaryUploadedFile", size)
-    assert seen[-1][2] - before < 15_000
+    if "libasan" not in os.environ.get("LD_PRELOAD", ""):  # which keeps freed memory for a while
+        assert seen[-1][2] - before < 15_000
 
 
 # --- static files in development
