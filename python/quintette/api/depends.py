@@ -16,7 +16,7 @@ from typing import Any
 from asgiref.sync import sync_to_async
 
 from quintette.api.markers import MISSING, Dependency
-from quintette.api.signature import Parameter, Signature, is_in_loop, read, refuse
+from quintette.api.signature import Parameter, Signature, is_async, is_in_loop, read, refuse
 
 _DEPTH_MAX = 32
 
@@ -49,15 +49,7 @@ class _Node:
 
     @property
     def is_async(self) -> bool:
-        function = _function_of(self.call)
-        return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
-
-
-def _function_of(call: Any) -> Any:
-    function = inspect.unwrap(call)
-    if inspect.isroutine(function) or isinstance(function, type):
-        return function
-    return type(function).__call__
+        return is_async(self.call) or inspect.isasyncgenfunction(inspect.unwrap(self.call))
 
 
 @dataclass
@@ -106,44 +98,46 @@ def flatten(
     scope: dict[str, Any] | None = None,
 ) -> Flat:
     signature = read(function, path_names, methods, scope)
-    is_async = inspect.iscoroutinefunction(inspect.unwrap(function))
+    handler_is_async = is_async(function)
     if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
         refuse(function, "", "a handler that yields: return Stream(...) of a generator instead")
     if not signature.dependencies and not extra:
         parameters = sorted(signature.parameters, key=lambda parameter: parameter.keyword_only)
-        return Flat(function, parameters, signature.result, is_async, is_in_loop(function))
+        return Flat(function, parameters, signature.result, handler_is_async, is_in_loop(function))
     flattening = _Flattening(path_names, methods, scope)
     for dependency in extra:
         flattening.add(dependency, (), function, "")
     handler = _Node(function, flattening.arguments_of(signature, ()), "result")
-    is_async = is_async or any(node.is_async for node in flattening.nodes)
-    wrapper = _compile(flattening, handler, is_async)
+    wrapper_is_async = handler_is_async or any(node.is_async for node in flattening.nodes)
+    wrapper = _compile(flattening, handler, wrapper_is_async)
     parameters = [
         Parameter(p.name, p.source, p.type, p.default, p.marker, keyword_only=False)
         for p in flattening.parameters
     ]
     runs_in_loop = is_in_loop(function) and all(is_in_loop(node.call) for node in flattening.nodes)
-    return Flat(wrapper, parameters, signature.result, is_async, runs_in_loop)
+    return Flat(wrapper, parameters, signature.result, wrapper_is_async, runs_in_loop)
 
 
-def _compile(flattening: _Flattening, handler: _Node, is_async: bool) -> Callable[..., Any]:
+def _compile(flattening: _Flattening, handler: _Node, wrapper_is_async: bool) -> Callable[..., Any]:
     names = ", ".join(f"p{index}" for index in range(len(flattening.parameters)))
     stacked = any(node.yields for node in flattening.nodes)
     scope: dict[str, Any] = {
         "ExitStack": contextlib.ExitStack,
         "AsyncExitStack": contextlib.AsyncExitStack,
     }
-    lines = [f"{'async ' if is_async else ''}def wrapper({names}):"]
+    lines = [f"{'async ' if wrapper_is_async else ''}def wrapper({names}):"]
     indent = "    "
     if stacked:
         lines.append(
             f"{indent}async with AsyncExitStack() as stack:"
-            if is_async
+            if wrapper_is_async
             else f"{indent}with ExitStack() as stack:"
         )
         indent *= 2
     for index, node in enumerate([*flattening.nodes, handler]):
-        lines.append(f"{indent}{node.variable} = {_call(node, f'f{index}', scope, is_async)}")
+        lines.append(
+            f"{indent}{node.variable} = {_call(node, f'f{index}', scope, wrapper_is_async)}"
+        )
     lines.append(f"{indent}return {handler.variable}")
     exec(compile("\n".join(lines), "<quintette dependencies>", "exec"), scope)
     wrapper: Callable[..., Any] = scope["wrapper"]
@@ -153,9 +147,9 @@ def _compile(flattening: _Flattening, handler: _Node, is_async: bool) -> Callabl
     return wrapper
 
 
-def _call(node: _Node, name: str, scope: dict[str, Any], is_async: bool) -> str:
+def _call(node: _Node, name: str, scope: dict[str, Any], awaits: bool) -> str:
     arguments = ", ".join(f"{keyword}={variable}" for keyword, variable in node.arguments)
-    inline = not is_async or is_in_loop(node.call)
+    inline = not awaits or is_in_loop(node.call)
     if node.yields and node.is_async:
         scope[name] = contextlib.asynccontextmanager(node.call)
         return f"await stack.enter_async_context({name}({arguments}))"

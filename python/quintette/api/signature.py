@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
+from asgiref.sync import iscoroutinefunction
 from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest
 
@@ -32,10 +33,18 @@ _IN_LOOP = "quintette_in_loop"
 def in_loop(function: F) -> F:
     """Marks a ``def`` that neither blocks nor waits: it is called on the event loop instead of in a
     thread."""
-    if inspect.iscoroutinefunction(function):
+    if is_async(function):
         raise RegistrationError(f"{function.__qualname__} is `async def`: it runs in the loop")
     setattr(function, _IN_LOOP, True)
     return function
+
+
+def is_async(function: Any) -> bool:
+    """Whether a call gives a coroutine, however the function is wrapped."""
+    inner = inspect.unwrap(function)
+    if not inspect.isroutine(inner) and not isinstance(inner, type):
+        inner = getattr(type(inner), "__call__", inner)  # noqa: B004
+    return iscoroutinefunction(function) or iscoroutinefunction(inner)
 
 
 def is_in_loop(function: Any) -> bool:

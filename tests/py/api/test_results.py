@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import functools
 import io
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from decimal import Decimal
-from typing import Any, TypedDict
+from typing import Annotated, Any, Generic, NewType, TypedDict, TypeVar
 from uuid import UUID
 
 import attrs
 import pydantic
 import pytest
+from asgiref.sync import sync_to_async
 from conftest import MakeClient
 from django.contrib.auth.models import Group, User
 from django.db import connection
@@ -197,6 +199,68 @@ def test_none(connect: MakeClient, declared: Any, status: int | None, expected: 
     response = connect(api).get("/")
     assert (response.status_code, response.content) == (expected, b"")
     assert "content-type" not in response.headers
+
+
+T = TypeVar("T")
+
+
+class Page(Struct, Generic[T]):
+    items: list[T]
+    total: int = 0
+
+
+Cities = NewType("Cities", list[City])
+
+
+@pytest.mark.parametrize(
+    ("declared", "result", "expected"),
+    [
+        (Page[City], Page([C, K], 2), {"items": [{"id": 1, "name": "a"}] * 2, "total": 2}),
+        (Page[City], {"items": [Plain()]}, {"items": [{"id": 1, "name": "plain"}], "total": 0}),
+        (Cities, [K], [{"id": 1, "name": "a"}]),
+        (Annotated[City, "note"], K, {"id": 1, "name": "a"}),
+    ],
+)
+def test_generic_and_new_types(
+    connect: MakeClient, declared: Any, result: Any, expected: Any
+) -> None:
+    api = API()
+    api.get("/")(_handler(result, declared, is_async=True))
+    assert connect(api).get("/").json() == expected
+
+
+def _wrapped(kind: str) -> Any:
+    async def coroutine(n: int) -> int:
+        return n
+
+    def plain(n: int) -> int:
+        return n
+
+    @functools.wraps(coroutine)
+    def sync_wrapper(*args: Any, **kwargs: Any) -> Any:
+        return coroutine(*args, **kwargs)
+
+    @functools.wraps(plain)
+    async def async_wrapper(*args: Any, **kwargs: Any) -> Any:
+        return plain(*args, **kwargs)
+
+    wrappers = {
+        "sync wrapper of async": sync_wrapper,
+        "async wrapper of sync": async_wrapper,
+        "sync_to_async": sync_to_async(plain),
+        "partial": functools.update_wrapper(functools.partial(plain), plain),
+    }
+    return wrappers[kind]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["sync wrapper of async", "async wrapper of sync", "sync_to_async", "partial"],
+)
+def test_wrapped_handlers(connect: MakeClient, kind: str) -> None:
+    api = API()
+    api.get("/")(_wrapped(kind))
+    assert connect(api).get("/?n=3").json() == 3
 
 
 def test_status_and_headers_of_a_route(connect: MakeClient) -> None:
