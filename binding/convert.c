@@ -12,10 +12,10 @@ bool q5py_parse_int(q5_slice text, int64_t *ret_value) {
     if (i == text.len) return false;
     int64_t value = 0; /* kept negative: the negative range is the longer one */
     for (; i < text.len; i++) {
-        int digit = text.base[i] - '0';
-        if (digit < 0 || digit > 9) return false;
+        int unit = text.base[i] - '0';
+        if (unit < 0 || unit > 9) return false;
         if (__builtin_mul_overflow(value, 10, &value)) return false;
-        if (__builtin_sub_overflow(value, digit, &value)) return false;
+        if (__builtin_sub_overflow(value, unit, &value)) return false;
     }
     if (!negative && __builtin_sub_overflow(0, value, &value)) return false;
     *ret_value = value;

@@ -5,7 +5,7 @@
 /* ---- answers -----------------------------------------------------------------------------------
  */
 
-/* Sets field to a new reference, or leaves NULL for None. */
+/* A new reference, or NULL for None. */
 static PyObject *maybe(PyObject *object) {
     return object == Py_None ? NULL : Py_NewRef(object);
 }
