@@ -35,7 +35,7 @@ IDLE_THREADS_MAX = 32
 
 # Django's own receivers of request_started and request_finished. They tidy up what belongs to the
 # thread they run in, so for a request that used no thread there is nothing to do.
-_PER_THREAD = (reset_queries, close_old_connections, close_caches, reset_urlconf)
+_PER_THREAD = {id(f) for f in (reset_queries, close_old_connections, close_caches, reset_urlconf)}
 
 
 class SyncHandler(BaseHandler):
@@ -75,7 +75,7 @@ class AsyncHandler(BaseHandler):
         sender = type(self)
         try:
             set_script_prefix(_script_prefix())
-            if _has_other_receivers(signals.request_started, sender):
+            if _has_other_receivers(signals.request_started):
                 await signals.request_started.asend(sender=sender, scope=_scope(request))
             response: Any = await self.get_response_async(request)
         except BaseException:
@@ -95,7 +95,7 @@ class AsyncHandler(BaseHandler):
         self._threads.close()
 
     def _close(self, thread: RequestThread, close: Callable[[], None]) -> None:
-        if not thread.used and not _has_other_receivers(signals.request_finished, type(self)):
+        if not thread.used and not _has_other_receivers(signals.request_finished):
             close()
             thread.release()
             return
@@ -126,10 +126,11 @@ def _scope(request: Request) -> dict[str, Any]:
     }
 
 
-def _has_other_receivers(signal: Signal, sender: type[BaseHandler]) -> bool:
-    waiting: list[Any]
-    plain, waiting = signal._live_receivers(sender)
-    return bool(waiting) or any(receiver not in _PER_THREAD for receiver in plain)
+def _has_other_receivers(signal: Signal) -> bool:
+    """Than Django's own, for whichever sender."""
+    # An entry is ((id of receiver, id of sender), receiver, ...). A dispatch_uid in place of the
+    # first id counts as another one.
+    return not {entry[0][0] for entry in signal.receivers} <= _PER_THREAD
 
 
 def _first_in_thread() -> None:
