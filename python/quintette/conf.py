@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 from functools import lru_cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 from django.conf import settings as django_settings
@@ -110,8 +110,17 @@ def _explain(message: str, value: dict[Any, Any]) -> str:
     reason, _, place = message.rpartition(" - at ")
     key = place.strip("`").removeprefix("$.")
     reason = reason.replace("`", "")
+    if reason.startswith("Invalid enum value"):
+        reason = f"expected one of {', '.join(map(repr, _words(key)))}"
     got = f" (it is {value[key]!r})" if key in value else ""
     return f"QUINTETTE[{key!r}]: {reason[:1].lower()}{reason[1:]}{got}."
+
+
+def _words(key: str) -> list[str]:
+    """The words that a setting may be."""
+    kind = get_type_hints(Settings)[key.lower()]
+    literals = [part for part in (kind, *get_args(kind)) if get_origin(part) is Literal]
+    return [word for literal in literals for word in get_args(literal)]
 
 
 def _cpus() -> int:

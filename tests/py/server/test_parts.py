@@ -81,7 +81,8 @@ def test_defaults() -> None:
         ({"WORKERS": True}, "QUINTETTE['WORKERS']"),
         ({"HEAD_FIELDS": 129}, "expected int <= 128 (it is 129)"),
         ({"KEEP_ALIVE_SECONDS": "15"}, "expected float, got str"),
-        ({"LOG_FORMAT": "xml"}, "QUINTETTE['LOG_FORMAT']"),
+        ({"LOG_FORMAT": "xml"}, "QUINTETTE['LOG_FORMAT']: expected one of 'auto', 'text', 'json'"),
+        ({"WORKERS": "many"}, "QUINTETTE['WORKERS']: expected one of 'auto' (it is 'many')"),
     ],
 )
 def test_settings_that_are_wrong(value: object, words: str) -> None:
