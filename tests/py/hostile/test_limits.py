@@ -1,0 +1,308 @@
+"""Limits that take time, or more than one connection: each with a value small enough for a test.
+
+docs/limits.md names these tests.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from hostile_client import GOOD, PATIENCE, Client, ServerProcess, server
+
+HEAD_MSEC = 150
+IDLE_MSEC = 200
+KEEP_ALIVE_MSEC = 150
+
+BODY = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 50000\r\n\r\n"
+CHUNKED = b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def trickle(client: Client, byte: bytes, pause: float) -> float:
+    """Sends a byte now and then until the server has had enough; how long that took."""
+    begin = time.monotonic()
+    with contextlib.suppress(ConnectionError):
+        while time.monotonic() < begin + PATIENCE:
+            client.send(byte)
+            if not client.is_quiet(pause):
+                break
+    return time.monotonic() - begin
+
+
+def eventually(condition: Callable[[], bool]) -> bool:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+# --- deadlines: slow clients
+
+
+@pytest.fixture(scope="module")
+def hasty() -> Iterator[ServerProcess]:
+    limits = {
+        "head_timeout_msec": HEAD_MSEC,
+        "body_idle_msec": IDLE_MSEC,
+        "keep_alive_msec": KEEP_ALIVE_MSEC,
+        "write_idle_msec": IDLE_MSEC,
+        "body_floor_per_s": 5000,
+    }
+    with server(limits=limits) as process:
+        yield process
+
+
+@pytest.mark.parametrize(
+    "start",
+    [b"G", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: h\r\nX-A: ", GOOD[:-2]],
+    ids=["line", "fields", "value", "last line"],
+)
+def test_head_that_does_not_end(hasty: ServerProcess, start: bytes) -> None:
+    before = hasty.look()
+    with hasty.connect() as client:
+        client.send(start)
+        answer = client.answer()
+        assert answer.status == 408
+        assert answer.closes
+        assert client.ends()
+    after = hasty.look()
+    assert after["timeouts"] == before["timeouts"] + 1
+    assert after["faults"] == before["faults"] + 1
+
+
+def test_slowloris(hasty: ServerProcess) -> None:
+    """A byte now and then does not move the deadline of the head."""
+    with hasty.connect() as client:
+        client.send(b"GET / HTTP/1.1\r\nX-A: ")
+        assert trickle(client, b"a", 0.03) < 1
+        assert client.answer().status == 408
+
+
+def test_second_head_has_the_same_deadline(hasty: ServerProcess) -> None:
+    with hasty.connect() as client:
+        assert client.is_kept()
+        client.send(b"GET / HT")
+        assert client.answer().status == 408
+
+
+@pytest.mark.parametrize("start", [BODY, BODY + b"hello", CHUNKED, CHUNKED + b"5\r\nhel"])
+def test_body_that_does_not_come(hasty: ServerProcess, start: bytes) -> None:
+    before = hasty.look()
+    with hasty.connect() as client:
+        client.send(start)
+        answer = client.answer()
+        assert answer.status == 408
+        assert answer.closes
+        assert client.ends()
+    assert hasty.look()["timeouts"] == before["timeouts"] + 1
+
+
+@pytest.mark.parametrize(("start", "byte"), [(BODY, b"x"), (CHUNKED, b"1\r\nx\r\n")])
+def test_body_that_trickles(hasty: ServerProcess, start: bytes, byte: bytes) -> None:
+    """Each byte comes long before the idle time, but the average is below the floor."""
+    with hasty.connect() as client:
+        client.send(start)
+        assert trickle(client, byte, 0.02) < 2
+        assert client.answer().status == 408
+
+
+def test_body_above_the_floor(hasty: ServerProcess) -> None:
+    with hasty.connect() as client:
+        client.send(BODY)
+        for _ in range(10):
+            client.send(b"x" * 5000)
+            time.sleep(0.05)
+        assert client.answer().body == b"POST 50000 "
+
+
+def test_idle_connection(hasty: ServerProcess) -> None:
+    """Closed without a word: there is no request to answer."""
+    before = hasty.look()
+    begin = time.monotonic()
+    with hasty.connect() as client:
+        assert client.ends()
+    assert time.monotonic() - begin >= KEEP_ALIVE_MSEC / 1000 - 0.02
+    with hasty.connect() as client:
+        assert client.is_kept()
+        assert client.ends()
+    after = hasty.look()
+    assert after["timeouts"] == before["timeouts"] + 2
+    assert after["faults"] == before["faults"]
+
+
+def test_client_that_does_not_read(hasty: ServerProcess) -> None:
+    before = hasty.look()
+    with hasty.connect(receive_buffer=4096) as client:
+        client.send(b"GET /big HTTP/1.1\r\nHost: h\r\n\r\n")
+        assert eventually(lambda: hasty.look()["timeouts"] > before["timeouts"])
+        assert eventually(lambda: hasty.look()["connections"] == 0)
+        with pytest.raises((EOFError, ConnectionResetError)):
+            client.answer()
+
+
+# --- counts
+
+
+def test_requests_per_connection() -> None:
+    with server(limits={"requests_max": 3}) as process:
+        with process.connect() as client:
+            assert client.is_kept()
+            assert client.is_kept()
+            client.send(GOOD)
+            answer = client.answer()
+            assert answer.status == 200
+            assert answer.closes
+            assert client.ends()
+        with process.connect() as client:  # pipelined: what is behind the last is not answered
+            client.send(GOOD * 10)
+            assert [client.answer().closes for _ in range(3)] == [False, False, True]
+            assert client.ends()
+
+
+def test_connections() -> None:
+    with server(limits={"connections_max": 2}) as process:
+        with contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(process.connect()) for _ in range(2)]
+            assert all(client.is_kept() for client in clients)
+            third = stack.enter_context(process.connect())
+            third.send(GOOD)
+            assert third.is_silent(0.2)
+            clients[0].sock.close()
+            assert third.answer().status == 200
+        assert process.look()["accepted"] == 3
+
+
+def test_pipelining_without_reading() -> None:
+    """Answers that nobody reads are not made: 30 GB were asked for."""
+    with server() as process:
+        before = process.look()["rss"]
+        with process.connect(receive_buffer=4096) as client:
+            client.sock.settimeout(0.2)
+            ask = b"GET /big HTTP/1.1\r\nHost: h\r\n\r\n"
+            with contextlib.suppress(TimeoutError):
+                client.send(ask * 10_000)
+            time.sleep(0.1)
+            state = process.look()
+            assert state["requests"] < 20
+            assert state["rss"] - before < 32 << 20
+        assert process.is_alive()
+
+
+def test_many_small_pipelined_requests_do_not_wait() -> None:
+    with server() as process, process.connect() as client:
+        client.send(GOOD * 900)
+        assert all(client.answer().status == 200 for _ in range(900))
+
+
+# --- bodies
+
+
+def test_too_long_body_is_refused_before_the_application() -> None:
+    with server(limits={"body_max": 1000}) as process:
+        for request in [
+            b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1001\r\n\r\n",
+            CHUNKED + b"3e9\r\n" + b"x" * 1001,
+        ]:
+            with process.connect() as client:
+                client.send(request)
+                answer = client.answer()
+                assert answer.status == 413
+                assert answer.closes
+                assert "x-app" not in answer.fields
+        assert process.look()["faults"] == 2
+
+
+def test_413_reaches_a_client_that_sends_on() -> None:
+    """RFC 9112, 9.6: no reset before the answer is read."""
+    with server(limits={"body_max": 1000}) as process:
+        for _ in range(5):
+            with process.connect() as client:
+                client.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 20000000\r\n\r\n")
+                client.send(b"x" * 20_000_000)
+                assert client.answer().status == 413
+                assert client.ends()
+
+
+def test_large_body_goes_to_a_file() -> None:
+    with server(limits={"spool_min": 10_000, "body_max": 50_000_000}) as process:
+        with process.connect() as client:
+            client.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 30000000\r\n\r\n")
+            client.send(b"x" * 30_000_000)
+            assert client.answer().body == b"POST 30000000 "
+        assert process.is_alive()
+
+
+# --- heads
+
+
+@pytest.mark.parametrize(
+    ("limits", "head", "status"),
+    [
+        ({"line_max": 100}, b"GET /" + b"a" * 100 + b" HTTP/1.1\r\nHost: h\r\n\r\n", 414),
+        ({"head_max": 200}, b"GET / HTTP/1.1\r\nHost: h\r\nX: " + b"a" * 200 + b"\r\n\r\n", 431),
+        ({"fields_max": 2}, b"GET / HTTP/1.1\r\nHost: h\r\nA: b\r\nC: d\r\n\r\n", 431),
+        ({"allow_underscore": 1}, b"GET / HTTP/1.1\r\nHost: h\r\nX_A: b\r\n\r\n", 200),
+    ],
+)
+def test_head_limits_are_settable(limits: dict[str, int], head: bytes, status: int) -> None:
+    with server(limits=limits) as process, process.connect() as client:
+        client.send(head)
+        assert client.answer().status == status
+
+
+def test_unknown_limit_is_an_error() -> None:
+    with pytest.raises(AssertionError, match="the server has ended"):
+        ServerProcess(limits={"no_such_limit": 1})
+
+
+# --- memory
+
+
+def test_memory_is_shed() -> None:
+    """At 92.5 % of the limit: 503 with Retry-After, the application is not asked."""
+    with server(limits={"memory_max": 925}) as process, process.connect() as client:
+        client.send(GOOD)
+        answer = client.answer()
+        assert answer.status == 503
+        assert answer.fields["retry-after"] == "1"
+        assert "x-app" not in answer.fields
+        assert not answer.closes
+        assert process.look()["shed"] == 1
+
+
+def test_no_connections_without_memory() -> None:
+    """Past 95 % nobody new is let in."""
+    with server(limits={"memory_max": 2000}) as process, process.connect() as client:
+        client.send(GOOD)
+        assert client.is_silent(0.3)
+        assert process.look()["accepted"] == 0
+
+
+# --- draining
+
+
+def test_drain() -> None:
+    with server() as process:
+        idle, busy, late = (process.connect() for _ in range(3))
+        with idle, busy, late:
+            assert idle.is_kept()
+            assert late.is_kept()
+            late.send(GOOD[:10])
+            busy.send(b"GET /slow HTTP/1.1\r\nHost: h\r\n\r\n" + GOOD)
+            assert eventually(lambda: process.look()["in_flight"] == 1)
+            process.drain()
+            assert idle.ends()
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", process.port), timeout=1)
+            late.send(GOOD[10:])
+            for client in (late, busy):
+                answer = client.answer()
+                assert answer.status == 200
+                assert answer.closes
+                assert client.ends()
+        assert process.wait() == 0
