@@ -550,14 +550,16 @@ def test_djangos_own_middleware(live: Live) -> None:
 
 @pytest.fixture
 def table(tmp_path: Path) -> Iterator[None]:
-    name = connection.settings_dict["NAME"]
-    connection.close()
+    """A database in a file, which threads share; the one in memory is put aside."""
+    name, kept = connection.settings_dict["NAME"], connection.connection
+    connection.connection = None
     connection.settings_dict["NAME"] = str(tmp_path / "db.sqlite3")
     with connection.cursor() as cursor:
         cursor.execute("CREATE TABLE t (n integer)")
     yield
     connection.close()
     connection.settings_dict["NAME"] = name
+    connection.connection = kept
 
 
 def insert(n: int) -> None:
