@@ -362,6 +362,10 @@ int q5_response_write(q5_exchange *x, q5_slice data, q5_release release, void *c
 
 int q5_response_file(q5_exchange *x, int fd, uint64_t offset, uint64_t len, q5_release release,
                      void *ctx) {
+    if (fd < 0) {
+        release_now(release, ctx);
+        return Q5_EINVAL;
+    }
     q5_segment segment = {.len = len, .offset = offset, .fd = fd, .release = release, .ctx = ctx};
     return write_segment(x, &segment);
 }

@@ -281,6 +281,8 @@ static void test_states(void **state) {
     assert_status(q5_response_stream(x, 1), Q5_ESTATE);
     assert_status(q5_response_lines(x, Q5_LIT("A: b\r\n")), Q5_ESTATE);
     q5_response_reset(x); /* too late */
+    r.taken++;
+    assert_status(q5_response_file(x, -1, 0, 1, rig_release, &r), Q5_EINVAL);
     assert_status(q5_response_write(x, Q5_LIT("b"), NULL, NULL), Q5_OK);
     assert_status(q5_response_end(x), Q5_OK);
     assert_null(x->conn);

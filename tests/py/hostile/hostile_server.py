@@ -52,6 +52,10 @@ def handle(request: Any) -> Reply:
     return Reply(f"{request.method} {size} {','.join(names)}".encode())
 
 
+def on_error(error: BaseException, request: Any) -> None:
+    print(repr(error), file=sys.stderr)
+
+
 def rss_bytes() -> int:
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
@@ -77,7 +81,7 @@ class Host:
             statics=[("/static/", options["root"], {})] if "root" in options else None,
             access_log=1 if log else 0,
             access_log_fd=self.log_fd,
-            on_error=lambda error, request=None: print(repr(error), file=sys.stderr),
+            on_error=on_error,
         )
         self.fd = _quintette.listen("127.0.0.1", options.get("port", 0))
         self.server.accept_on(self.fd)
