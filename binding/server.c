@@ -40,29 +40,38 @@ static bool answer_special(q5_exchange *x) {
     return true;
 }
 
+/* A typed route was found; an async Django view is guarded by its middleware. */
+static void take_route(q5py_server *self, q5_exchange *x) {
+    PyObject *route = x->match.route;
+    if (!Py_IS_TYPE(route, self->state->plan_type)) return;
+    if (self->hosts && q5py_hosts_refuse(self, x)) return;
+    uint64_t body_max = ((q5py_plan *)route)->body_max;
+    if (body_max) x->body_max = body_max;
+}
+
+/* True: the router knows the path, and the request is on its way or answered. */
+static bool route(q5py_server *self, q5_exchange *x) {
+    int status = q5_router_match(self->router, x->head.method_id, x->head.path, &x->match);
+    if (status == Q5_OK) {
+        take_route(self, x);
+        return true;
+    }
+    x->match.route = NULL;
+    if (status == Q5_NOT_FOUND && x->match.allow) {
+        answer_method(x);
+        return true;
+    }
+    if (status != Q5_EENCODING || self->django_sync) return false;
+    q5_response_problem(x, 400, Q5_LIT("invalid percent-encoding in the path"));
+    return true;
+}
+
 static void on_head(void *ctx, q5_exchange *x) {
     q5py_server *self = ctx;
     if (self->log_style) x->begin_usec = now_usec(CLOCK_MONOTONIC);
     if (answer_special(x)) return;
     if (self->statics && q5py_statics_serve(self, x)) return;
-    if (self->router) {
-        int status = q5_router_match(self->router, x->head.method_id, x->head.path, &x->match);
-        if (status == Q5_OK) {
-            PyObject *route = x->match.route;
-            if (Py_IS_TYPE(route, self->state->plan_type) && ((q5py_plan *)route)->body_max)
-                x->body_max = ((q5py_plan *)route)->body_max;
-            return;
-        }
-        x->match.route = NULL;
-        if (status == Q5_NOT_FOUND && x->match.allow) {
-            answer_method(x);
-            return;
-        }
-        if (status == Q5_EENCODING && !self->django_sync) {
-            q5_response_problem(x, 400, Q5_LIT("invalid percent-encoding in the path"));
-            return;
-        }
-    }
+    if (self->router && route(self, x)) return;
     if (!self->django_sync) q5_response_problem(x, 404, q5_slice_make(NULL, 0));
 }
 
@@ -232,16 +241,18 @@ static int server_open(q5py_server *self, PyObject *limits) {
 }
 
 static PyObject *server_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-    static char *keywords[] = {"poller",     "router",        "django_sync", "django_async",
-                               "threads",    "executor",      "limits",      "statics",
-                               "access_log", "access_log_fd", "on_error",    NULL};
+    static char *keywords[] = {
+        "poller",         "router",  "django_sync", "django_async",  "threads",  "executor",
+        "limits",         "statics", "access_log",  "access_log_fd", "on_error", "allowed_hosts",
+        "forwarded_host", NULL};
     PyObject *poller = NULL, *router = NULL, *sync = NULL, *async = NULL, *threads = NULL,
-             *executor = NULL, *limits = NULL, *statics = NULL, *on_error = NULL;
-    int log_style = 0, log_fd = STDOUT_FILENO;
+             *executor = NULL, *limits = NULL, *statics = NULL, *on_error = NULL, *hosts = NULL;
+    int log_style = 0, log_fd = STDOUT_FILENO, forwarded = 0;
     q5py_state *state = q5py_state_of_type(type);
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O$OOOOOO!OiiO", keywords, &poller, &router,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O$OOOOOO!OiiOOp", keywords, &poller, &router,
                                      &sync, &async, &threads, &executor, &PyDict_Type, &limits,
-                                     &statics, &log_style, &log_fd, &on_error) ||
+                                     &statics, &log_style, &log_fd, &on_error, &hosts,
+                                     &forwarded) ||
         check_type(poller, state->poller_type, "poller") ||
         check_type(router, state->router_type, "router") ||
         check_type(threads, state->thread_pool_type, "threads"))
@@ -263,7 +274,8 @@ static PyObject *server_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     q5_buf_init(&self->log, NULL);
     self->context = PyContext_CopyCurrent();
     if (!self->context || server_open(self, limits) ||
-        (statics && statics != Py_None && q5py_statics_set(self, statics))) {
+        (statics && statics != Py_None && q5py_statics_set(self, statics)) ||
+        (hosts && hosts != Py_None && q5py_hosts_set(self, hosts, forwarded))) {
         Py_DECREF(self);
         return NULL;
     }
@@ -403,6 +415,7 @@ static void server_dealloc(PyObject *op) {
         q5_server_destroy(self->server);
     }
     q5py_statics_free(self->statics);
+    q5py_hosts_free(self->hosts);
     q5_buf_deinit(&self->log);
     server_clear(op);
     Py_CLEAR(self->router_object);

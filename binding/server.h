@@ -12,6 +12,7 @@
 #include "q5/access_log.h"
 
 typedef struct q5py_statics q5py_statics;
+typedef struct q5py_hosts q5py_hosts;
 
 typedef struct q5py_server {
     PyObject_HEAD q5py_state *state;
@@ -27,6 +28,7 @@ typedef struct q5py_server {
     PyObject *on_error;                   /* owned or NULL: on_error(exception, request) */
     PyObject *memory_loop;                /* owned or NULL: of connections in memory */
     PyObject *context;                    /* owned: copied for each request */
+    q5py_hosts *hosts;                    /* owned or NULL: typed routes answer any */
     q5py_statics *statics;                /* owned or NULL */
     q5_access_style log_style;
     int log_fd;
@@ -107,6 +109,13 @@ void q5py_pump_start(q5py_flight *flight);
 void q5py_stream_detach(q5py_flight *flight);
 /* On the loop: the response may go on. */
 void q5py_pump_wake(q5py_flight *flight);
+
+/* ---- hosts.c */
+/* Takes patterns in the spelling of ALLOWED_HOSTS; 0 or -1 with an exception. */
+int q5py_hosts_set(q5py_server *server, PyObject *list, bool forwarded);
+void q5py_hosts_free(q5py_hosts *hosts);
+/* True: the request's host is none of them and 400 was answered. Only with server->hosts. */
+bool q5py_hosts_refuse(q5py_server *server, q5_exchange *x);
 
 /* ---- static.c */
 /* Takes (prefix, root, options) triples; 0 or -1 with an exception. */

@@ -128,6 +128,8 @@ class Server:
         access_log: int = 0,
         access_log_fd: int = 1,
         on_error: Callable[[BaseException, Any], object] | None = None,
+        allowed_hosts: Sequence[str] | None = None,
+        forwarded_host: bool = False,
     ) -> Self: ...
     @property
     def drained(self) -> bool: ...

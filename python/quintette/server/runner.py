@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings as django_settings
 from django.db import connections
 
 from quintette import _quintette
@@ -55,6 +56,16 @@ def load_application(settings: Settings, *, static_url: str | None = None) -> Ap
         report=report,
         mounts=static.mounts(settings),
     )
+
+
+# HttpRequest.get_host() takes these for an empty ALLOWED_HOSTS with DEBUG.
+DEBUG_HOSTS = [".localhost", "127.0.0.1", "[::1]"]
+
+
+def allowed_hosts() -> list[str]:
+    """For typed routes that no CommonMiddleware guards."""
+    hosts = list(django_settings.ALLOWED_HOSTS)
+    return DEBUG_HOSTS if django_settings.DEBUG and not hosts else hosts
 
 
 class Worker:
@@ -120,6 +131,8 @@ class Worker:
             access_log=int(self._access_log),
             access_log_fd=STDOUT,
             on_error=log_request_error,
+            allowed_hosts=allowed_hosts(),
+            forwarded_host=django_settings.USE_X_FORWARDED_HOST,
         )
         try:
             for fd in self._fds:
