@@ -92,10 +92,13 @@ static int import_into(PyObject **ret, const char *module_name, const char *attr
 }
 
 static int import_current_task(q5py_state *state) {
-#if PY_VERSION_HEX >= 0x030C0000
+#if PY_VERSION_HEX >= 0x030E0000
     return import_into(&state->swap_current_task, "_asyncio", "_swap_current_task");
 #else
-    return import_into(&state->current_tasks, "_asyncio", "_current_tasks");
+    if (import_into(&state->current_tasks, "_asyncio", "_current_tasks")) return -1;
+    if (PyDict_CheckExact(state->current_tasks)) return 0;
+    PyErr_SetString(PyExc_ImportError, "asyncio keeps its current tasks elsewhere");
+    return -1;
 #endif
 }
 
@@ -162,6 +165,7 @@ static int module_clear(PyObject *module) {
 
 static void module_free(void *module) {
     module_clear(module);
+    q5py_task_free_list_clear(get_state(module));
 }
 
 static PyModuleDef_Slot module_slots[] = {

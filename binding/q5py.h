@@ -55,20 +55,20 @@
     XX(stream)
 
 /* Objects of other modules that are used while serving. */
-#define Q5PY_IMPORTS(XX)                                  \
-    XX(swap_current_task) /* 3.12+, else NULL */          \
-    XX(current_tasks)     /* 3.11: the dict, else NULL */ \
-    XX(register_task)                                     \
-    XX(unregister_task)                                   \
-    XX(set_running_loop)                                  \
-    XX(get_running_loop)                                  \
-    XX(task_class) /* asyncio.Task */                     \
-    XX(cancelled_error)                                   \
-    XX(invalid_state_error)                               \
-    XX(selector_key)                                      \
-    XX(thread_class)  /* threading.Thread */              \
-    XX(kw_context)    /* ("context",) */                  \
-    XX(kw_msg)        /* ("msg",) */                      \
+#define Q5PY_IMPORTS(XX)                                     \
+    XX(swap_current_task) /* 3.14+, else NULL */             \
+    XX(current_tasks)     /* to 3.13: the dict, else NULL */ \
+    XX(register_task)                                        \
+    XX(unregister_task)                                      \
+    XX(set_running_loop)                                     \
+    XX(get_running_loop)                                     \
+    XX(task_class) /* asyncio.Task */                        \
+    XX(cancelled_error)                                      \
+    XX(invalid_state_error)                                  \
+    XX(selector_key)                                         \
+    XX(thread_class)  /* threading.Thread */                 \
+    XX(kw_context)    /* ("context",) */                     \
+    XX(kw_msg)        /* ("msg",) */                         \
     XX(request_class) /* what set_request_class gave */
 
 typedef struct q5py_state {
@@ -81,6 +81,8 @@ typedef struct q5py_state {
 #define XX(name) PyObject *str_##name;
     Q5PY_NAMES(XX)
 #undef XX
+    struct q5py_task *free_tasks; /* see task.c */
+    int free_task_count;
 } q5py_state;
 
 extern struct PyModuleDef q5py_module;
@@ -99,6 +101,7 @@ int q5py_init_poller(PyObject *module, q5py_state *state);
 int q5py_init_server(PyObject *module, q5py_state *state);
 int q5py_init_request(PyObject *module, q5py_state *state);
 int q5py_init_task(PyObject *module, q5py_state *state);
+void q5py_task_free_list_clear(q5py_state *state);
 int q5py_init_threads(PyObject *module, q5py_state *state);
 int q5py_init_router(PyObject *module, q5py_state *state);
 int q5py_init_plan(PyObject *module, q5py_state *state);
