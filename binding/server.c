@@ -106,7 +106,8 @@ static void log_request(q5py_server *self, q5_exchange *x) {
     uint16_t port;
     if (x->conn) q5_server_peer(x->conn, host, &port);
     uint64_t now = now_usec(CLOCK_REALTIME);
-    uint64_t duration = now_usec(CLOCK_MONOTONIC) - x->begin_usec;
+    /* What was shed never came to on_head. */
+    uint64_t duration = x->begin_usec ? now_usec(CLOCK_MONOTONIC) - x->begin_usec : 0;
     q5_access_record record = {
         .client = q5_slice_make(host, strlen(host)),
         .method = x->head.method,

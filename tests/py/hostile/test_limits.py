@@ -6,9 +6,11 @@ docs/limits.md names these tests.
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from hostile_client import GOOD, PATIENCE, Client, ServerProcess, server
@@ -273,6 +275,16 @@ def test_memory_is_shed() -> None:
         assert "x-app" not in answer.fields
         assert not answer.closes
         assert process.look()["shed"] == 1
+
+
+def test_shed_requests_are_logged(tmp_path: Path) -> None:
+    log = tmp_path / "access.log"
+    with server(limits={"memory_max": 925}, log=str(log)) as process:
+        with process.connect() as client:
+            client.send(GOOD)
+            assert client.answer().status == 503
+        process.look()
+        assert re.search(r" GET /alive 503 0 B 0\.0 ms$", log.read_text())
 
 
 def test_no_connections_without_memory() -> None:
