@@ -18,8 +18,10 @@ def serve(project: Project) -> Iterator[Callable[..., Served]]:
     started: list[Served] = []
 
     def start(*arguments: str, wait: bool = True) -> Served:
-        served = Served(project, *arguments, wait=wait)
+        served = Served(project, *arguments)
         started.append(served)
+        if wait:
+            served.wait_for_url()
         return served
 
     yield start

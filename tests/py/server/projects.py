@@ -118,7 +118,7 @@ class Project:
 
 
 class Served:
-    def __init__(self, project: Project, *arguments: str, wait: bool = True) -> None:
+    def __init__(self, project: Project, *arguments: str) -> None:
         self.out = project.folder / "out.log"
         self.err = project.folder / "err.log"
         with self.out.open("wb") as out, self.err.open("wb") as err:
@@ -131,8 +131,6 @@ class Served:
                 stdin=subprocess.DEVNULL,
             )
         self.url = ""
-        if wait:
-            self.wait_for_url()
 
     def wait_for_url(self) -> None:
         def look() -> bool:
