@@ -29,6 +29,7 @@ void q5py_flight_end(q5py_flight *flight) {
     q5_exchange *x = flight->x;
     q5py_server *server = flight->server;
     x->user = NULL;
+    if (flight->job.object) q5py_job_forget(server, &flight->job);
     q5py_stream_detach(flight);
     q5py_args_clear(&flight->args);
     q5py_reply_clear(&flight->reply);
@@ -87,23 +88,67 @@ PyObject *q5py_server_loop(q5py_server *server) {
 
 /* ---- jobs in other threads ------------------------------------------------------------------- */
 
-/* _quintette.Job: a job in the hands of a Python executor or loop. */
+/* _quintette.Job: a job in the hands of a Python executor or loop. Whatever these do with it, a
+ * flight must end once, and never while a thread works for it. */
 typedef struct job_object {
-    PyObject_HEAD q5py_job *job; /* NULL once finished */
+    PyObject_HEAD q5py_job *job; /* NULL once finished or forgotten */
+    q5py_flight *flight;         /* whose job it is; NULL: a feed's */
+    bool begun, running, finish_asked;
 } job_object;
+
+static PyObject *job_object_new(q5py_state *state, q5py_job *job, q5py_flight *flight) {
+    job_object *self = (job_object *)state->job_type->tp_alloc(state->job_type, 0);
+    if (!self) return NULL;
+    self->job = job;
+    self->flight = flight;
+    Py_XSETREF(job->object, Py_NewRef((PyObject *)self));
+    return (PyObject *)self;
+}
+
+static void job_object_forget(job_object *self) {
+    q5py_job *job = self->job;
+    self->job = NULL;
+    if (job && job->object == (PyObject *)self) Py_CLEAR(job->object);
+}
+
+static void finish_job(job_object *self) {
+    q5py_job *job = self->job;
+    if (!job) return;
+    job_object_forget(self);
+    job->finish(job);
+}
+
+void q5py_job_forget(q5py_server *server, q5py_job *job) {
+    if (job->object) job_object_forget((job_object *)job->object);
+    if (server->poller) q5py_poller_forget(server->poller, job);
+}
 
 static PyObject *job_run(PyObject *op, PyObject *unused) {
     (void)unused;
-    q5py_job *job = ((job_object *)op)->job;
-    if (job) job->run(job);
+    job_object *self = (job_object *)op;
+    if (!self->job || self->begun) Py_RETURN_NONE;
+    self->begun = self->running = true;
+    self->job->run(self->job);
+    self->running = false;
+    if (self->finish_asked) finish_job(self);
     Py_RETURN_NONE;
+}
+
+/* On the loop's thread, while another runs the job: that one goes on and ends the flight; the
+ * client sees its connection cut. */
+static void finish_behind(job_object *self) {
+    self->finish_asked = true;
+    q5_response_abort(self->flight->x);
+    q5py_flight_gone(self->flight);
 }
 
 static PyObject *job_finish(PyObject *op, PyObject *unused) {
     (void)unused;
-    q5py_job *job = ((job_object *)op)->job;
-    ((job_object *)op)->job = NULL;
-    if (job) job->finish(job);
+    job_object *self = (job_object *)op;
+    if (self->running)
+        finish_behind(self); /* whoever waited for run() was cancelled */
+    else
+        finish_job(self);
     Py_RETURN_NONE;
 }
 
@@ -133,25 +178,27 @@ PyType_Spec q5py_job_spec = {
     .slots = job_slots,
 };
 
-static PyObject *make_job_object(q5py_state *state, q5py_job *job) {
-    job_object *op = (job_object *)state->job_type->tp_alloc(state->job_type, 0);
-    if (op) op->job = job;
-    return (PyObject *)op;
+/* The executor may have begun or finished the job before it failed. */
+static int execute(q5py_server *server, q5py_flight *flight) {
+    job_object *op = (job_object *)job_object_new(server->state, &flight->job, flight);
+    if (!op) return -1;
+    PyObject *done = PyObject_CallOneArg(server->executor, (PyObject *)op);
+    bool taken = done || !op->job || op->running;
+    if (!done && taken) q5py_server_error(server, NULL);
+    if (!done && op->job && op->running) finish_behind(op);
+    if (!taken) job_object_forget(op);
+    Py_XDECREF(done);
+    Py_DECREF(op);
+    return taken ? 0 : -1;
 }
 
-int q5py_server_submit(q5py_server *server, q5py_job *job) {
-    if (server->executor) {
-        PyObject *op = make_job_object(server->state, job);
-        PyObject *done = op ? PyObject_CallOneArg(server->executor, op) : NULL;
-        Py_XDECREF(op);
-        Py_XDECREF(done);
-        return done ? 0 : -1;
-    }
+int q5py_server_submit(q5py_server *server, q5py_flight *flight) {
+    if (server->executor) return execute(server, flight);
     if (!server->threads || !server->poller) {
         PyErr_SetString(PyExc_RuntimeError, "the server has no threads for synchronous handlers");
         return -1;
     }
-    return q5py_thread_pool_submit(server->threads, job, server->poller);
+    return q5py_thread_pool_submit(server->threads, &flight->job, server->poller);
 }
 
 void q5py_server_post(q5py_server *server, q5py_job *job) {
@@ -160,7 +207,7 @@ void q5py_server_post(q5py_server *server, q5py_job *job) {
         return;
     }
     PyObject *loop = server->memory_loop;
-    PyObject *op = make_job_object(server->state, job);
+    PyObject *op = job_object_new(server->state, job, NULL);
     PyObject *finish = op ? PyObject_GetAttr(op, server->state->str_finish) : NULL;
     PyObject *done =
         finish && loop ? PyObject_CallMethod(loop, "call_soon_threadsafe", "O", finish) : NULL;
@@ -205,7 +252,11 @@ static void finish_on_loop(q5py_job *job) {
 static void submit(q5py_flight *flight, void (*run)(q5py_job *)) {
     flight->job.run = run;
     flight->job.finish = finish_on_loop;
-    if (q5py_server_submit(flight->server, &flight->job) == 0) return;
+    /* An executor may end the flight within. */
+    q5py_server *server = (q5py_server *)Py_NewRef((PyObject *)flight->server);
+    int rc = q5py_server_submit(server, flight);
+    Py_DECREF(server);
+    if (rc == 0) return;
     fail(flight);
     q5py_reply_send(flight);
 }

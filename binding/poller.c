@@ -78,16 +78,37 @@ static bool inbox_empty(q5py_poller *self) {
     return empty;
 }
 
-static void work_off_inbox(q5py_poller *self) {
+static q5py_job *take_from_inbox(q5py_poller *self) {
     pthread_mutex_lock(&self->lock);
     q5py_job *job = self->inbox_first;
-    self->inbox_first = self->inbox_last = NULL;
+    if (job) self->inbox_first = job->next;
+    if (!self->inbox_first) self->inbox_last = NULL;
     pthread_mutex_unlock(&self->lock);
-    while (job) {
-        q5py_job *next = job->next;
+    return job;
+}
+
+/* Those that are there now: what is posted meanwhile waits for the next turn. */
+static void work_off_inbox(q5py_poller *self) {
+    pthread_mutex_lock(&self->lock);
+    q5py_job *last = self->inbox_last, *job = NULL;
+    pthread_mutex_unlock(&self->lock);
+    while (last && job != last && (job = take_from_inbox(self)))
         job->finish(job);
-        job = next;
+}
+
+void q5py_poller_forget(q5py_poller *self, q5py_job *job) {
+    q5py_job *before = NULL;
+    pthread_mutex_lock(&self->lock);
+    for (q5py_job *it = self->inbox_first; it; before = it, it = it->next) {
+        if (it != job) continue;
+        if (before)
+            before->next = job->next;
+        else
+            self->inbox_first = job->next;
+        if (self->inbox_last == job) self->inbox_last = before;
+        break;
     }
+    pthread_mutex_unlock(&self->lock);
 }
 
 static void on_wake(q5_watch *watch, unsigned events) {

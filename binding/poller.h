@@ -15,6 +15,7 @@ struct q5py_job {
     q5py_job *next;
     void (*run)(q5py_job *job);
     void (*finish)(q5py_job *job);
+    PyObject *object; /* owned; the Job that a Python executor or loop holds, or NULL */
 };
 
 /* Something that wants to be called before each wait, and after it. Embedded in its owner. */
@@ -58,6 +59,8 @@ void q5py_poller_remove_hook(q5py_poller *poller, q5py_poll_hook *hook);
 /* Another thread is inside the kernel's wait: what it may be about to deliver must not be freed.
  * True, with RuntimeError set, when the caller must not go on. */
 bool q5py_poller_is_waiting(q5py_poller *poller);
+/* Under the GIL: takes back a job that was posted and whose finish was not called yet, if so. */
+void q5py_poller_forget(q5py_poller *poller, q5py_job *job);
 /* Takes the current exception, which must reach whoever runs the loop: select will raise it. */
 void q5py_poller_raise(q5py_poller *poller);
 /* From any thread, with or without the GIL: job->finish will be called on the loop's thread. The

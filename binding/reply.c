@@ -168,6 +168,7 @@ static void send_plain_500(q5_exchange *x) {
 
 void q5py_reply_send(q5py_flight *flight) {
     q5_exchange *x = flight->x;
+    if (flight->feed) q5py_feed_finish(flight);
     if (flight->feed || flight->gone) {
         /* A worker has fed the response to its end, or nobody waits for it. */
         q5py_reply_close(flight);

@@ -69,10 +69,12 @@ int q5py_flight_start_task(q5py_flight *flight, PyObject *coro,
 void q5py_flight_gone(q5py_flight *flight);
 /* Frees everything the flight holds, and with its exchange itself. */
 void q5py_flight_end(q5py_flight *flight);
-/* Runs job->run in the pool or executor; 0 or -1 with an exception. */
-int q5py_server_submit(q5py_server *server, q5py_job *job);
+/* Runs flight->job in the pool or executor; 0 or -1 with an exception. */
+int q5py_server_submit(q5py_server *server, q5py_flight *flight);
 /* From any thread, under the GIL: job->finish is to be called on the loop's thread. */
 void q5py_server_post(q5py_server *server, q5py_job *job);
+/* The job is about to be freed: what was posted of it, or is held by an executor, does nothing. */
+void q5py_job_forget(q5py_server *server, q5py_job *job);
 /* New reference to the loop that requests run on, or NULL with an exception. */
 PyObject *q5py_server_loop(q5py_server *server);
 /* Takes the current exception (KeyboardInterrupt, SystemExit): whoever runs the loop gets it. */
@@ -100,6 +102,9 @@ void q5py_reply_close_here(q5py_flight *flight);
 void q5py_feed_run(q5py_flight *flight);
 /* On the loop: the response may go on, or the client has left. */
 void q5py_feed_wake(q5py_flight *flight);
+/* On the loop, once the worker is done: writes what is left, should the loop not have come to it.
+ */
+void q5py_feed_finish(q5py_flight *flight);
 void q5py_feed_free(q5py_flight *flight);
 /* A function of quintette._streams: new reference, or NULL with an exception. */
 PyObject *q5py_streams_attribute(const char *name);

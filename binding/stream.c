@@ -94,6 +94,7 @@ void q5py_feed_free(q5py_flight *flight) {
     q5py_feed *feed = flight->feed;
     if (!feed) return;
     flight->feed = NULL;
+    q5py_job_forget(flight->server, &feed->job);
     Py_DECREF(feed->chunks);
     pthread_mutex_destroy(&feed->lock);
     pthread_cond_destroy(&feed->awake);
@@ -169,6 +170,13 @@ static void feed_flush(q5py_job *job) {
     }
     q5py_feed_wake(flight);
     feed->full = full;
+}
+
+void q5py_feed_finish(q5py_flight *flight) {
+    q5py_feed *feed = flight->feed;
+    if (!feed->posted || flight->gone) return;
+    q5py_job_forget(flight->server, &feed->job);
+    feed_flush(&feed->job);
 }
 
 /* ---- pump: async iterators ------------------------------------------------------------------- */

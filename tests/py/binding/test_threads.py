@@ -660,3 +660,58 @@ def test_an_executor_instead_of_threads() -> None:
         with LiveServer(django_sync=view, executor=executor) as live:
             assert live.get("/").body.startswith(b"own")
             assert live.get("/stream").body == b"abcabcabc"
+
+
+@pytest.mark.parametrize("path", ["/", "/stream"])
+@pytest.mark.parametrize("way", ["early", "twice", "raises", "raises late", "raises afterwards"])
+def test_executors_that_do_not_keep_to_the_rules(way: str, path: str) -> None:
+    """A flight ends once, and never while its thread is at work."""
+    begun, go_on = threading.Event(), threading.Event()
+    jobs: list[threading.Thread] = []
+
+    def chunks() -> Iterator[bytes]:
+        for _ in range(10):
+            yield b"abc"
+            time.sleep(0.001)
+
+    def view(request: Any) -> Reply:
+        begun.set()
+        go_on.wait(5)
+        return Chunks(chunks()) if request.path == "/stream" else Reply(b"x" * 30)
+
+    def run(job: Any, loop: asyncio.AbstractEventLoop) -> None:
+        job.run()
+        if way in {"twice", "raises afterwards"}:
+            job.run()
+        loop.call_soon_threadsafe(job.finish)
+
+    def executor(job: Any) -> None:
+        if way == "raises":
+            raise OSError("full")
+        loop = asyncio.get_running_loop()
+        jobs.append(threading.Thread(target=run, args=(job, loop)))
+        jobs[-1].start()
+        if way in {"early", "raises late"}:
+            assert begun.wait(5)
+        if way == "early":
+            job.finish()
+            job.finish()
+        go_on.set()
+        if way == "raises late":
+            raise OSError("too late")
+        if way == "raises afterwards":
+            jobs[-1].join()
+            job.finish()
+            raise OSError("after all")
+
+    with LiveServer(django_sync=view, executor=executor) as live:
+        for _ in range(20):
+            begun.clear()
+            go_on.clear()
+            with live.connect() as sock:
+                sock.sendall(f"GET {path} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+                expected = {"early": b"", "raises": b"500", "raises late": b""}
+                assert sock.recv(12)[-3:] == expected.get(way, b"200")
+        for thread in jobs:
+            thread.join()
+        until(lambda: live.in_flight == 0)
