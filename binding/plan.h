@@ -10,9 +10,9 @@
 #include "reply.h"
 
 typedef enum q5py_kind {
-    Q5PY_ASYNC,  /* `async def`: stepped on the loop */
-    Q5PY_LOOP,   /* `def` marked @in_loop: called on the loop */
-    Q5PY_THREAD  /* `def`: called in the thread pool */
+    Q5PY_ASYNC, /* `async def`: stepped on the loop */
+    Q5PY_LOOP,  /* `def` marked @in_loop: called on the loop */
+    Q5PY_THREAD /* `def`: called in the thread pool */
 } q5py_kind;
 
 #define Q5PY_ARGS_MAX 64
@@ -25,10 +25,9 @@ typedef struct q5py_args {
 } q5py_args;
 
 typedef struct q5py_plan {
-    PyObject_HEAD
-    q5py_kind kind;
-    uint64_t body_max;      /* bytes; 0: the server's default */
-    bool accepts_body;      /* a body may be sent; else it is read within the limit and ignored */
+    PyObject_HEAD q5py_kind kind;
+    uint64_t body_max; /* bytes; 0: the server's default */
+    bool accepts_body; /* a body may be sent; else it is read within the limit and ignored */
     PyObject *handler;
     struct q5py_plan_data *data; /* plan.c's own */
 } q5py_plan;

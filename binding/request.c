@@ -206,7 +206,8 @@ static PyObject *environ_key(const q5_field *field) {
     PyObject *key = PyUnicode_New((Py_ssize_t)field->name.len + 5, 127);
     if (!key) return NULL;
     Py_UCS1 *out = PyUnicode_1BYTE_DATA(key);
-    memcpy(out, "HTTP_", 5);
+    for (size_t i = 0; i < 5; i++)
+        out[i] = (Py_UCS1) "HTTP_"[i];
     for (size_t i = 0; i < field->name.len; i++) {
         char c = field->name.base[i];
         out[5 + i] = (Py_UCS1)(c == '-' ? '_' : (c >= 'a' && c <= 'z') ? c - 32 : c);

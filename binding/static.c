@@ -82,7 +82,8 @@ static mount *find_mount(q5py_statics *statics, q5_slice path) {
     mount *best = NULL;
     for (size_t i = 0; i < statics->count; i++) {
         mount *m = &statics->mounts[i];
-        if (path.len <= m->prefix_len || memcmp(path.base, m->prefix, m->prefix_len)) continue;
+        bool below = path.len > m->prefix_len && memcmp(path.base, m->prefix, m->prefix_len) == 0;
+        if (!below) continue;
         if (!best || m->prefix_len > best->prefix_len) best = m;
     }
     return best;
@@ -110,22 +111,23 @@ static int send_file(q5_exchange *x, const q5_static_file *file, const q5_static
     return status == Q5_OK || status == Q5_AGAIN ? q5_response_end(x) : status;
 }
 
+static int send_no_file(q5_exchange *x, const q5_static_file *file, const q5_static_plan *plan) {
+    bool head_of_file = file && plan->status == 200;
+    if (!head_of_file) return q5_response_send(x, q5_slice_make(NULL, 0), NULL, NULL);
+    /* HEAD declares what GET would send. */
+    int status = q5_response_stream(x, (int64_t)file->size);
+    return status ? status : q5_response_end(x);
+}
+
 static void send_plan(q5_exchange *x, const q5_static_file *file, const q5_static_plan *plan) {
     int status = q5_response_start(x, plan->status);
     for (size_t i = 0; i < plan->header_count && !status; i++)
         status = q5_response_field(x, plan->headers[i].name, plan->headers[i].value);
-    bool bodiless = x->head.method_id == Q5_METHOD_HEAD && plan->status == 200;
-    if (!status && plan->send_body) {
+    if (!status && file && plan->send_body) {
         status = send_file(x, file, plan);
     } else {
         if (file) close(file->fd);
-        /* HEAD declares what GET would send. */
-        if (!status && bodiless) {
-            status = q5_response_stream(x, (int64_t)file->size);
-            if (!status) status = q5_response_end(x);
-        } else if (!status) {
-            status = q5_response_send(x, q5_slice_make(NULL, 0), NULL, NULL);
-        }
+        if (!status) status = send_no_file(x, file, plan);
     }
     if (status) q5_response_abort(x);
 }

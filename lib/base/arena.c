@@ -37,7 +37,8 @@ void q5_arena_deinit(q5_arena *arena) {
 void q5_arena_reset(q5_arena *arena) {
     q5_arena_chunk *first = arena->chunk;
     if (!first) return;
-    while (first->prev) first = first->prev;
+    while (first->prev)
+        first = first->prev;
     if (first->size > Q5_ARENA_CHUNK_SIZE) {
         q5_arena_deinit(arena);
         return;

@@ -15,7 +15,8 @@ int q5_buf_reserve(q5_buf *buf, size_t extra) {
     if (extra <= buf->cap - buf->len) return Q5_OK;
     if (extra > SIZE_MAX / 2 - buf->len) return Q5_ENOMEM;
     size_t cap = buf->cap ? buf->cap : CAP_MIN;
-    while (cap < buf->len + extra) cap *= 2;
+    while (cap < buf->len + extra)
+        cap *= 2;
     char *base = q5_realloc(buf->alloc, buf->base, cap);
     if (!base) return Q5_ENOMEM;
     buf->base = base;

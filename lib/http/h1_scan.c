@@ -42,8 +42,9 @@ static bool machine_has(const q5__h1_scanner *scanner) {
 }
 
 static const q5__h1_scanner *scanner_choose(void) {
-    size_t i = 0;
-    while (!machine_has(scanners[i]))
+    /* The last one, the scalar, is had by every machine. */
+    size_t i = 0, last = Q5_ARRAY_LEN(scanners) - 1;
+    while (i < last && !machine_has(scanners[i]))
         i++;
     atomic_store_explicit(&chosen, scanners[i], memory_order_relaxed);
     return scanners[i];

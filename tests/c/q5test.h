@@ -18,12 +18,11 @@
 #define assert_status(got, want) assert_string_equal(q5_status_name(got), q5_status_name(want))
 
 /* A slice against a C string. */
-#define assert_slice(slice, text)                                                                  \
-    do {                                                                                           \
-        q5_slice assert_slice_ = (slice);                                                          \
-        assert_int_equal(assert_slice_.len, strlen(text));                                         \
-        if (assert_slice_.len)                                                                     \
-            assert_memory_equal(assert_slice_.base, text, assert_slice_.len);                      \
+#define assert_slice(slice, text)                                                                \
+    do {                                                                                         \
+        q5_slice assert_slice_ = (slice);                                                        \
+        assert_int_equal(assert_slice_.len, strlen(text));                                       \
+        if (assert_slice_.len) assert_memory_equal(assert_slice_.base, text, assert_slice_.len); \
     } while (0)
 
 #endif

@@ -22,7 +22,8 @@ static void test_bound(void **state) {
     assert_null(q5_arena_alloc(&arena, 3 * Q5_ARENA_CHUNK_SIZE));
     assert_null(q5_arena_alloc(&arena, SIZE_MAX));
     size_t got = 0;
-    while (q5_arena_alloc(&arena, 1000)) got += 1000;
+    while (q5_arena_alloc(&arena, 1000))
+        got += 1000;
     assert_in_range(got, 2 * Q5_ARENA_CHUNK_SIZE, 3 * Q5_ARENA_CHUNK_SIZE);
     assert_true(arena.size <= arena.size_max);
     q5_arena_deinit(&arena);
@@ -34,7 +35,8 @@ static void test_reset_keeps_one_chunk(void **state) {
     failmalloc_init(&fm, SIZE_MAX);
     q5_arena arena;
     q5_arena_init(&arena, &fm.alloc, 1 << 20);
-    for (int i = 0; i < 100; i++) assert_non_null(q5_arena_alloc(&arena, 1000));
+    for (int i = 0; i < 100; i++)
+        assert_non_null(q5_arena_alloc(&arena, 1000));
     q5_arena_reset(&arena);
     assert_int_equal(fm.live, 1);
     size_t count = fm.count;
@@ -71,7 +73,7 @@ static void test_failing_allocations(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_alignment_and_growth), cmocka_unit_test(test_bound),
+        cmocka_unit_test(test_alignment_and_growth),  cmocka_unit_test(test_bound),
         cmocka_unit_test(test_reset_keeps_one_chunk), cmocka_unit_test(test_dup),
         cmocka_unit_test(test_failing_allocations),
     };
