@@ -82,9 +82,11 @@ class Request:
     def query(self) -> str:
         return self.target.partition("?")[2]
 
-    def wire(self) -> bytes:
+    def wire(self, *, keep_alive: bool = False) -> bytes:
         """As HTTP/1.1."""
-        lines = [f"{self.method} {self.target} HTTP/1.1", "Host: testserver", "Connection: close"]
+        lines = [f"{self.method} {self.target} HTTP/1.1", "Host: testserver"]
+        if not keep_alive:
+            lines.append("Connection: close")
         lines += [f"{name}: {value}" for name, value in self.fields]
         if self.body:
             lines.append(f"Content-Length: {len(self.body)}")

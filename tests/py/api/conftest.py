@@ -1,62 +1,58 @@
-"""One suite for every way in which an API can be served."""
+"""One suite for every way in which an API can be served: see README.md."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import importlib.util
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
-import django
+import live
 import pytest
-from django.conf import settings
-
-if not settings.configured:
-    settings.configure(
-        ALLOWED_HOSTS=["*"],
-        INSTALLED_APPS=[
-            "quintette",
-            "django.contrib.contenttypes",
-            "django.contrib.auth",
-            "django.contrib.sessions",
-            "django.contrib.staticfiles",
-        ],
-        DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
-        ROOT_URLCONF="urls",
-        SECRET_KEY="for tests",
-        STATIC_URL="/static/",
-        TEMPLATES=[
-            {"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}
-        ],
-    )
-    django.setup()
 
 from quintette import API
 from quintette.testing import AsyncTestClient, Response, TestClient
 
 
-class Client:
-    """The synchronous and the asynchronous client behind one face."""
+class AsyncClient:
+    """The asynchronous client behind the synchronous one's face."""
 
-    def __init__(self, api: API, backend: str, **options: Any) -> None:
-        name, _, way = backend.partition("-")
-        self._is_async = way == "async"
-        kind = AsyncTestClient if self._is_async else TestClient
-        self._client: Any = kind(api, backend=name, **options)
+    def __init__(self, api: API, **options: Any) -> None:
+        self._client = AsyncTestClient(api, **options)
 
     def request(self, method: str, path: str, **options: Any) -> Response:
-        answer = self._client.request(method, path, **options)
-        return asyncio.run(_await(answer)) if self._is_async else answer
+        async def send() -> Response:
+            return await self._client.request(method, path, **options)
+
+        return asyncio.run(send())
 
     def __getattr__(self, name: str) -> Callable[..., Response]:
         return lambda path, **options: self.request(name.upper(), path, **options)
 
 
-async def _await(awaitable: Any) -> Any:
-    return await awaitable
+Client = TestClient | AsyncClient
+MakeClient = Callable[..., Any]
+BACKENDS = [
+    "native",
+    "native-async",
+    "django",
+    "django-async",
+    "serve",
+    "runserver",
+    pytest.param(
+        "uvicorn",
+        marks=pytest.mark.skipif(
+            importlib.util.find_spec("uvicorn") is None, reason="uvicorn is not installed"
+        ),
+    ),
+]
 
 
-MakeClient = Callable[..., Client]
-BACKENDS = ["native", "native-async", "django", "django-async"]
+@pytest.fixture(scope="session")
+def servers() -> Iterator[live.Servers]:
+    with live.Servers() as servers:
+        yield servers
 
 
 @pytest.fixture(params=BACKENDS)
@@ -65,6 +61,28 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def connect(backend: str) -> MakeClient:
+def connect(backend: str, servers: live.Servers) -> Iterator[MakeClient]:
     """Makes a client for an API; exceptions of handlers are answered with 500."""
-    return lambda api, **options: Client(api, backend, raise_errors=False, **options)
+    opened: list[live.Client] = []
+
+    def make(api: API, **options: Any) -> Client:
+        options["raise_errors"] = False
+        name, _, way = backend.partition("-")
+        if name in live.KINDS:
+            opened.append(live.Client(api, servers[name], **options))
+            return opened[-1]
+        if way == "async":
+            return AsyncClient(api, backend=name, **options)
+        return TestClient(api, backend=name, **options)  # type: ignore[arg-type]
+
+    yield make
+    for client in opened:
+        client.close()
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 5) -> None:
+    """For what a server does behind its answer."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.001)
