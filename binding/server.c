@@ -49,8 +49,17 @@ static void take_route(q5py_server *self, q5_exchange *x) {
     if (body_max) x->body_max = body_max;
 }
 
+/* Django's resolver sees them as slashes: what such a path leads to is for it to say. */
+static bool has_escaped_slash(q5_slice path) {
+    const char *end = path.base + path.len;
+    for (const char *at = path.base; (at = memchr(at, '%', (size_t)(end - at))); at++)
+        if (end - at >= 3 && at[1] == '2' && (at[2] | 0x20) == 'f') return true;
+    return false;
+}
+
 /* True: the router knows the path, and the request is on its way or answered. */
 static bool route(q5py_server *self, q5_exchange *x) {
+    if (self->django_sync && has_escaped_slash(x->head.path)) return false;
     int status = q5_router_match(self->router, x->head.method_id, x->head.path, &x->match);
     if (status == Q5_OK) {
         take_route(self, x);

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
 from asgiref.sync import sync_to_async
-from django.core.exceptions import BadRequest
+from django.core.exceptions import BadRequest, DisallowedHost
 from django.db import connections
 from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -20,7 +20,7 @@ from django.urls.converters import get_converters
 
 from quintette import _quintette
 from quintette.api import answer
-from quintette.api.errors import HTTPError
+from quintette.api.errors import HTTPError, answer_to
 from quintette.api.markers import Source
 from quintette.api.patterns import Pattern
 from quintette.api.plans import ASYNC, THREAD, OnError
@@ -121,6 +121,10 @@ class Endpoint:
     def _prepare(
         self, request: HttpRequest, pattern: Pattern, kwargs: dict[str, Any]
     ) -> _quintette.Call | HttpResponseBase:
+        try:
+            request.get_host()
+        except DisallowedHost as error:
+            return _refuse_host(error, request)
         served = self.find(request.method)
         if served is None:
             return self._leave(request, pattern, kwargs)
@@ -168,11 +172,17 @@ class Endpoint:
         return (*own, *(_encode_param("str", kwargs[name]) for name in extra))
 
 
+def _refuse_host(error: DisallowedHost, request: HttpRequest) -> HttpResponseBase:
+    """Without CommonMiddleware nobody else looks; the server in C says the same."""
+    answer_to(error, request)  # logs it as Django does
+    return _respond(answer.problem(400, "the Host is not one of ALLOWED_HOSTS"))
+
+
 def _refuse_method(request: HttpRequest, methods: set[str]) -> HttpResponseBase:
     methods = methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())
     allow = ", ".join(method for method in METHODS if method in methods)
     if request.method == "OPTIONS":
-        return HttpResponse(status=204, headers={"Allow": allow})
+        return _respond((answer.BODY, 204, [("Allow", allow)], None))
     return _respond(answer.problem(405, headers={"Allow": allow}))
 
 
@@ -219,7 +229,7 @@ def _body_of(request: HttpRequest, plan: _quintette.Plan) -> bytes:
     size_max = plan.body_max or get_settings().body_max_bytes
     length = request.META.get("CONTENT_LENGTH") or "0"
     if length.isdecimal() and int(length) > size_max:
-        raise HTTPError(413)
+        raise HTTPError(413, "request body too long")
     if "_body" in request.__dict__:
         body: bytes = request.__dict__["_body"]
     elif request._read_started:  # type: ignore[attr-defined]
@@ -228,7 +238,7 @@ def _body_of(request: HttpRequest, plan: _quintette.Plan) -> bytes:
         body = request.read(size_max + 1)
         request._body = body
     if len(body) > size_max:
-        raise HTTPError(413)
+        raise HTTPError(413, "request body too long")
     return body
 
 

@@ -56,6 +56,7 @@ class Native:
     def __init__(self, urlconf: types.ModuleType | None) -> None:
         from quintette.http.request import Request as ServerRequest
         from quintette.server.handler import SyncHandler
+        from quintette.server.runner import allowed_hosts
 
         _quintette.set_request_class(ServerRequest)
         self._urlconf = urlconf
@@ -64,7 +65,10 @@ class Native:
         self.report: Report
         router, self.report = lift(get_resolver(urlconf))  # type: ignore[arg-type]
         self._server = _quintette.Server(
-            router=router, django_sync=self._django, executor=self._execute
+            router=router,
+            django_sync=self._django,
+            executor=self._execute,
+            allowed_hosts=allowed_hosts(),
         )
 
     def send(self, request: Request) -> Response:
