@@ -149,6 +149,7 @@ static PyObject *call_encode(PyObject *object, PyObject *result) {
     const q5py_plan_data *data = plan->data;
     PyObject *body, *answer;
     if (q5py_plan_judge(plan, result, &body, &answer) < 0) return NULL;
+    if (answer && q5py_file_negotiate(((q5py_call *)object)->x, &answer) < 0) return NULL;
     if (answer) return answer;
     if (body) return Py_BuildValue("(iiON)", Q5PY_ANSWER_BODY, data->status, data->fields, body);
     return Py_BuildValue("(iiOO)", Q5PY_ANSWER_BODY, data->none_status, data->none_fields, Py_None);

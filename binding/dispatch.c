@@ -219,21 +219,43 @@ void q5py_server_post(q5py_server *server, q5py_job *job) {
 
 /* ---- outcomes -------------------------------------------------------------------------------- */
 
-/* The current exception becomes the reply. */
-static void fail(q5py_flight *flight) {
+/* The current exception becomes the reply; 1: first *ret_awaitable is to be awaited. */
+static int excuse(q5py_flight *flight, PyObject **ret_awaitable) {
     q5py_server *server = flight->server;
     q5py_reply_clear(&flight->reply);
     q5py_reply_init(&flight->reply);
-    if (flight->plan) {
-        q5py_plan_fail(server->state, flight->plan, flight->x, flight->request, &flight->reply);
-        return;
-    }
+    if (flight->plan)
+        return q5py_plan_fail(server->state, flight->plan, flight->x, flight->request,
+                              &flight->reply, ret_awaitable);
     q5py_server_error(server, flight->request);
     flight->failed = true;
+    return 0;
 }
 
-/* The same on the loop's thread, where an exit is not for the client alone. */
-static void fail_on_loop(q5py_flight *flight) {
+static void fail(q5py_flight *flight) {
+    excuse(flight, NULL);
+}
+
+static void on_plan_task_end(q5py_task *task, void *arg);
+
+/* On the loop's thread. True: the reply is ready. False: an asynchronous exception handler was
+ * started, and the flight may have ended. */
+static bool fail_or_await(q5py_flight *flight) {
+    PyObject *awaitable = NULL;
+    if (!excuse(flight, &awaitable)) return true;
+    if (flight->task) {
+        flight->task->on_end = on_plan_task_end;
+        q5py_task_continue(flight->task, awaitable);
+        Py_DECREF(awaitable);
+        return false;
+    }
+    if (q5py_flight_start_task(flight, awaitable, on_plan_task_end) == 0) return false;
+    fail(flight);
+    return true;
+}
+
+/* The same where an exit is not for the client alone. */
+static bool fail_on_loop(q5py_flight *flight) {
     if (PyErr_ExceptionMatches(PyExc_KeyboardInterrupt) ||
         PyErr_ExceptionMatches(PyExc_SystemExit)) {
         PyObject *exception = q5py_exception_take();
@@ -241,7 +263,7 @@ static void fail_on_loop(q5py_flight *flight) {
         q5py_server_raise(flight->server);
         q5py_exception_set(exception);
     }
-    fail(flight);
+    return fail_or_await(flight);
 }
 
 static void finish_on_loop(q5py_job *job) {
@@ -263,15 +285,13 @@ static void submit(q5py_flight *flight, void (*run)(q5py_job *)) {
 
 /* ---- typed handlers -------------------------------------------------------------------------- */
 
-static void on_plan_task_end(q5py_task *task, void *arg);
-
 /* Encodes a result on the loop; true: a reply is ready, false: a coroutine was started for it. */
 static bool encode_on_loop(q5py_flight *flight, PyObject *result) {
     PyObject *awaitable = NULL;
     q5py_state *state = flight->server->state;
     int rc = q5py_plan_encode(state, flight->plan, flight->x, result, &flight->reply, &awaitable);
-    if (rc < 0) fail_on_loop(flight);
-    if (rc <= 0) return true;
+    if (rc < 0) return fail_on_loop(flight);
+    if (rc == 0) return true;
     q5py_task *task = flight->task;
     task->on_end = on_plan_task_end;
     q5py_task_continue(task, awaitable);
@@ -292,7 +312,7 @@ static void on_plan_task_end(q5py_task *task, void *arg) {
     }
     if (task->exception) {
         raise_outcome(task);
-        fail(flight);
+        if (!fail_or_await(flight)) return;
     } else if (!encode_on_loop(flight, task->result)) {
         return;
     }
@@ -328,12 +348,13 @@ static void run_on_loop(q5py_flight *flight) {
         if (error) q5py_exception_set(error);
     }
     PyObject *awaitable = NULL;
+    bool ready = true;
     if (!result || q5py_plan_encode(flight->server->state, flight->plan, flight->x, result,
                                     &flight->reply, &awaitable))
-        fail_on_loop(flight);
+        ready = fail_on_loop(flight);
     Py_XDECREF(awaitable);
     Py_XDECREF(result);
-    q5py_reply_send(flight);
+    if (ready) q5py_reply_send(flight);
 }
 
 static void in_context(q5py_flight *flight, void (*body)(q5py_flight *)) {
@@ -374,16 +395,14 @@ static void plan_in_thread(q5py_job *job) {
 static void dispatch_plan(q5py_flight *flight) {
     q5py_plan *plan = flight->plan;
     if (q5py_plan_bind(flight->server->state, plan, flight->x, NULL, &flight->args)) {
-        fail_on_loop(flight);
-        q5py_reply_send(flight);
+        if (fail_on_loop(flight)) q5py_reply_send(flight);
         return;
     }
     switch (plan->kind) {
     case Q5PY_ASYNC:
-        if (q5py_flight_start_task(flight, q5py_plan_call(plan, &flight->args), on_plan_task_end)) {
-            fail_on_loop(flight);
+        if (q5py_flight_start_task(flight, q5py_plan_call(plan, &flight->args), on_plan_task_end) &&
+            fail_on_loop(flight))
             q5py_reply_send(flight);
-        }
         break;
     case Q5PY_LOOP:
         run_on_loop(flight);
@@ -434,8 +453,7 @@ static void dispatch_django_async(q5py_flight *flight) {
     PyObject *coro =
         flight->request ? PyObject_CallOneArg(server->django_async, flight->request) : NULL;
     if (q5py_flight_start_task(flight, coro, on_django_task_end) == 0) return;
-    fail_on_loop(flight);
-    q5py_reply_send(flight);
+    if (fail_on_loop(flight)) q5py_reply_send(flight);
 }
 
 void q5py_dispatch(q5py_server *server, q5_exchange *x) {

@@ -34,10 +34,11 @@ static int reply_from_stream(PyObject *answer, q5py_reply *reply) {
 
 static int reply_from_file(PyObject *answer, q5py_reply *reply) {
     int kind;
-    PyObject *fields, *file, *closer;
+    PyObject *fields, *file, *closer, *file_tag, *file_time;
     unsigned long long offset, len;
-    if (!PyArg_ParseTuple(answer, "iiOOKKO", &kind, &reply->status, &fields, &file, &offset, &len,
-                          &closer))
+    /* What is left of it, if anything, has been negotiated. */
+    if (!PyArg_ParseTuple(answer, "iiOOKKO|OO", &kind, &reply->status, &fields, &file, &offset,
+                          &len, &closer, &file_tag, &file_time))
         return -1;
     int fd = PyObject_AsFileDescriptor(file);
     if (fd < 0) return -1;
@@ -93,11 +94,11 @@ static q5_slice slice_of(PyObject *bytes) {
 
 int q5py_plan_encode(q5py_state *state, q5py_plan *plan, q5_exchange *x, PyObject *result,
                      q5py_reply *reply, PyObject **ret_awaitable) {
-    (void)x;
     const q5py_plan_data *data = plan->data;
     PyObject *body, *answer;
     if (q5py_plan_judge(plan, result, &body, &answer) < 0) return -1;
     if (answer) {
+        if (q5py_file_negotiate(x, &answer) < 0) return -1;
         int status = reply_from_answer(state, answer, reply,
                                        plan->kind == Q5PY_ASYNC ? ret_awaitable : NULL);
         Py_DECREF(answer);
@@ -122,8 +123,8 @@ static void reply_last_resort(q5py_plan *plan, q5py_reply *reply) {
     if (!reply->body) PyErr_Clear();
 }
 
-void q5py_plan_fail(q5py_state *state, q5py_plan *plan, q5_exchange *x, PyObject *request,
-                    q5py_reply *reply) {
+int q5py_plan_fail(q5py_state *state, q5py_plan *plan, q5_exchange *x, PyObject *request,
+                   q5py_reply *reply, PyObject **ret_awaitable) {
     PyObject *own = NULL;
     if (!request) {
         PyObject *exception, *type, *traceback;
@@ -133,8 +134,9 @@ void q5py_plan_fail(q5py_state *state, q5py_plan *plan, q5_exchange *x, PyObject
         PyErr_Restore(type, exception, traceback);
     }
     PyObject *answer = q5py_plan_excuse(plan, request ? request : own);
-    if (!answer || reply_from_answer(state, answer, reply, NULL) < 0)
-        reply_last_resort(plan, reply);
+    int rc = answer ? reply_from_answer(state, answer, reply, ret_awaitable) : -1;
+    if (rc < 0) reply_last_resort(plan, reply);
     Py_XDECREF(answer);
     Py_XDECREF(own);
+    return rc > 0;
 }

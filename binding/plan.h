@@ -47,9 +47,10 @@ void q5py_args_clear(q5py_args *args);
  * coroutine whose result is to be encoded in its turn. Only plans of kind ASYNC answer 1. */
 int q5py_plan_encode(q5py_state *state, q5py_plan *plan, q5_exchange *x, PyObject *result,
                      q5py_reply *reply, PyObject **ret_awaitable);
-/* Takes the current exception and lets the API's exception handlers answer it; always fills in a
- * reply (500 as the last resort) and leaves no exception. */
-void q5py_plan_fail(q5py_state *state, q5py_plan *plan, q5_exchange *x, PyObject *request,
-                    q5py_reply *reply);
+/* Takes the current exception and lets the API's exception handlers answer it; leaves no exception.
+ * 0: the reply is filled in (500 as the last resort). 1: as for q5py_plan_encode, of an
+ * asynchronous exception handler; never where ret_awaitable is NULL. */
+int q5py_plan_fail(q5py_state *state, q5py_plan *plan, q5_exchange *x, PyObject *request,
+                   q5py_reply *reply, PyObject **ret_awaitable);
 
 #endif

@@ -146,7 +146,9 @@ int q5py_shape_matches(const q5py_shape *shape, PyObject *value);
 typedef enum q5py_answer {
     Q5PY_ANSWER_BODY,   /* status, fields, body */
     Q5PY_ANSWER_STREAM, /* status, fields, iterator, is_async, closer or None */
-    Q5PY_ANSWER_FILE,   /* status, fields, file object, offset, length, closer or None */
+    /* status, fields, file object, offset, length, closer or None, and where it may be negotiated
+     * also its entity tag (bytes) and its modification time in seconds */
+    Q5PY_ANSWER_FILE,
     Q5PY_ANSWER_DJANGO, /* an HttpResponseBase */
     Q5PY_ANSWER_AWAIT,  /* an awaitable whose result is to be encoded in its turn */
     Q5PY_ANSWER_VALUE   /* a value that the plan's encoder takes */
@@ -157,6 +159,10 @@ typedef enum q5py_answer {
  * (never VALUE); or both are NULL: no body, with the plan's none_ fields. 0, or -1 with an
  * exception. */
 int q5py_plan_judge(q5py_plan *plan, PyObject *result, PyObject **ret_body, PyObject **ret_answer);
+/* encode_file.c. Preconditions and Range of the request, applied to a FILE answer that may be
+ * negotiated: it is replaced by one of 200, 206, 304, 412 or 416. Other answers stay as they are.
+ * 0, or -1 with an exception, *answer being dropped. */
+int q5py_file_negotiate(const q5_exchange *x, PyObject **answer);
 /* The answer to the current exception, which is taken. NULL with an exception when the hook fails
  * itself. */
 PyObject *q5py_plan_excuse(q5py_plan *plan, PyObject *request);

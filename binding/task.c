@@ -359,6 +359,7 @@ int q5py_task_start(q5py_task *self) {
 
 void q5py_task_continue(q5py_task *self, PyObject *coro) {
     Py_CLEAR(self->result);
+    Py_CLEAR(self->exception);
     Py_XSETREF(self->coro, Py_NewRef(coro));
     self->state = Q5PY_TASK_PENDING;
     /* The step from whose end we were called raises it. */

@@ -10,7 +10,9 @@ import msgspec
 
 BODY: Final = 0  # status, fields, body
 STREAM: Final = 1  # status, fields, iterator, is_async, closer or None
-FILE: Final = 2  # status, fields, file object, offset, length, closer or None
+# status, fields, file object, offset, length, closer or None; where preconditions and ranges are to
+# be looked at also the entity tag (bytes) and the modification time
+FILE: Final = 2
 DJANGO: Final = 3  # HttpResponse
 AWAIT: Final = 4  # awaitable, whose result is encoded in its turn
 VALUE: Final = 5  # value for the plan's encoder

@@ -16,6 +16,7 @@ from typing import Any
 from asgiref.sync import sync_to_async
 
 from quintette.api.markers import MISSING, Dependency
+from quintette.api.results import aevaluated, evaluated
 from quintette.api.signature import Parameter, Signature, is_async, is_in_loop, read, refuse
 
 _DEPTH_MAX = 32
@@ -138,7 +139,12 @@ def _compile(flattening: _Flattening, handler: _Node, wrapper_is_async: bool) ->
         lines.append(
             f"{indent}{node.variable} = {_call(node, f'f{index}', scope, wrapper_is_async)}"
         )
-    lines.append(f"{indent}return {handler.variable}")
+    if stacked:
+        scope["evaluated"] = aevaluated if wrapper_is_async else evaluated
+        wait = "await " if wrapper_is_async else ""
+        lines.append(f"{indent}return {wait}evaluated({handler.variable})")
+    else:
+        lines.append(f"{indent}return {handler.variable}")
     exec(compile("\n".join(lines), "<quintette dependencies>", "exec"), scope)
     wrapper: Callable[..., Any] = scope["wrapper"]
     wrapper.__name__ = getattr(handler.call, "__name__", "wrapper")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import mimetypes
 import os
@@ -77,6 +78,17 @@ class Response:
         return content if isinstance(content, bytes) else str(content).encode()
 
 
+class Answered(Response):
+    """What an asynchronous exception handler has made already."""
+
+    def __init__(self, made: answer.Answer) -> None:
+        super().__init__()
+        self._made = made
+
+    def answer(self) -> answer.Answer:
+        return self._made
+
+
 class JSON(Response):
     """Any value, encoded as it is: a declared result type does not filter it."""
 
@@ -105,8 +117,13 @@ class Redirect(Response):
         self._fields.append(("Location", location))
 
 
+# Shared with include/q5/static_file.h.
+_TAG_MAX = 36
+
+
 class SendFile(Response):
-    """A file, by its path or opened in binary mode; the server closes it."""
+    """A file, by its path or opened in binary mode; the server closes it. One on disk answers
+    conditional requests and a ``Range``, like a static file."""
 
     def __init__(
         self,
@@ -137,11 +154,24 @@ class SendFile(Response):
         except (OSError, AttributeError):  # not on disk: io.BytesIO and the like
             with self.file:
                 return answer.BODY, self.status, self.fields(), self.file.read()
-        fields = self.fields()
-        fields.append(("Last-Modified", formatdate(info.st_mtime, usegmt=True)))
         offset = self.file.tell()
         size = info.st_size - offset
-        return answer.FILE, self.status, fields, self.file, offset, size, _Closer(self.file)
+        fields = self.fields()
+        given = {name.lower(): value for name, value in fields}
+        tag = given.get("etag") or _tag_of(info, offset)
+        if "etag" not in given:
+            fields.append(("ETag", tag))
+        if "last-modified" not in given:
+            fields.append(("Last-Modified", formatdate(info.st_mtime, usegmt=True)))
+        made = answer.FILE, self.status, fields, self.file, offset, size, _Closer(self.file)
+        if self.status != 200 or len(tag) > _TAG_MAX:
+            return made
+        return *made, tag.encode("latin-1"), int(info.st_mtime)
+
+
+def _tag_of(info: os.stat_result, offset: int) -> str:
+    state = f"{info.st_dev} {info.st_ino} {info.st_size} {info.st_mtime_ns} {offset}"
+    return f'"{hashlib.blake2b(state.encode(), digest_size=12).hexdigest()}"'
 
 
 class _Closer:

@@ -274,6 +274,24 @@ class Finish:
             raise ResultError(f"the result is not what was declared: {error}") from error
 
 
+def evaluated(result: Any) -> Any:
+    """Runs the query of a result that is one: what its handler depends on is about to be left."""
+    if isinstance(result, Manager):
+        result = result.all()
+    if isinstance(result, QuerySet):
+        len(result)
+    return result
+
+
+async def aevaluated(result: Any) -> Any:
+    if isinstance(result, Manager):
+        result = result.all()
+    if isinstance(result, QuerySet):
+        async for _ in result:
+            break
+    return result
+
+
 async def _evaluate(queryset: QuerySet[Any]) -> list[Any]:
     return [item async for item in queryset]
 

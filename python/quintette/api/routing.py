@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import sys
 import types
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypedDict, TypeVar, Unpack
 
+from asgiref.sync import async_to_sync
 from django.http import HttpRequest
 from django.urls import URLPattern, path
 
@@ -20,9 +22,9 @@ from quintette.api.errors import RegistrationError, answer_to
 from quintette.api.markers import Dependency, Source
 from quintette.api.patterns import Pattern, PatternError
 from quintette.api.plans import Builder, Options
-from quintette.api.responses import Headers
-from quintette.api.results import Finish
-from quintette.api.signature import place_of, refuse
+from quintette.api.responses import Answered, Headers
+from quintette.api.results import Finish, aevaluated
+from quintette.api.signature import is_async, place_of, refuse
 from quintette.api.view import METHODS, Endpoint
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -258,11 +260,10 @@ class API(Router):
         return f"API({self.title!r}, {self.version!r})"
 
     def exception_handler(self, *exceptions: type[Exception]) -> Callable[[F], F]:
-        """The decorated function, given the request and the exception, makes the answer."""
+        """The decorated function, given the request and the exception, makes the answer. It may be
+        asynchronous; a plain one runs where the exception was raised."""
 
         def register(function: F) -> F:
-            if inspect.iscoroutinefunction(function):
-                refuse(function, "", "an exception handler is a plain function")
             for exception in exceptions:
                 self._handlers[exception] = function
             return function
@@ -287,11 +288,28 @@ class API(Router):
         for cls in type(error).__mro__:
             handler = self._handlers.get(cls)
             if handler is not None:
-                try:
-                    return self._answer(handler(request, error))
-                except Exception as another:
-                    return answer_to(another, request)
+                return self._ask(handler, error, request)
         return answer_to(error, request)
+
+    def _ask(
+        self, handler: ExceptionHandler, error: BaseException, request: HttpRequest | None
+    ) -> answer.Answer:
+        if not is_async(handler):
+            try:
+                return self._answer(handler(request, error))
+            except Exception as another:
+                return answer_to(another, request)
+        if _loop_runs():
+            return answer.AWAIT, self._ask_async(handler, error, request)
+        return async_to_sync(self._ask_async)(handler, error, request).answer()
+
+    async def _ask_async(
+        self, handler: ExceptionHandler, error: BaseException, request: HttpRequest | None
+    ) -> Answered:
+        try:
+            return Answered(self._answer(await aevaluated(await handler(request, error))))
+        except Exception as another:
+            return Answered(answer_to(another, request))
 
     def _answer(self, result: Any) -> answer.Answer:
         if result is None:
@@ -300,6 +318,15 @@ class API(Router):
         if made[0] != answer.VALUE:
             return made
         return answer.BODY, 200, [("Content-Type", "application/json")], encode_json(made[1])
+
+
+def _loop_runs() -> bool:
+    """In this thread, so that a coroutine can be awaited."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _scope_of(frame: types.FrameType) -> dict[str, Any] | None:

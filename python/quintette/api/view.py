@@ -6,12 +6,15 @@ come out of a Django request, and the answer goes into a Django response.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import IO, TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
 from asgiref.sync import sync_to_async
 from django.core.exceptions import BadRequest, DisallowedHost
+from django.core.handlers.asgi import ASGIRequest
+from django.core.handlers.wsgi import WSGIRequest
 from django.db import connections
 from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -24,6 +27,7 @@ from quintette.api.errors import HTTPError, answer_to
 from quintette.api.markers import Source
 from quintette.api.patterns import Pattern
 from quintette.api.plans import ASYNC, THREAD, OnError
+from quintette.api.responses import pull
 from quintette.conf import get_settings
 
 if TYPE_CHECKING:
@@ -99,28 +103,31 @@ class Endpoint:
     def _sync_view(self, pattern: Pattern) -> Callable[..., Any]:
         def view(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
             call = self._prepare(request, pattern, kwargs)
-            if isinstance(call, HttpResponseBase):
-                return call
-            return _respond(_run(call))
+            return _respond(request, call if isinstance(call, tuple) else _run(call))
 
         return view
 
     def _async_view(self, pattern: Pattern) -> Callable[..., Any]:
         async def view(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
             call = self._prepare(request, pattern, kwargs)
-            if isinstance(call, HttpResponseBase):
-                return call
-            if call.kind == ASYNC:
-                return _respond(await _run_async(call))
-            if call.kind == THREAD:
-                return _respond(await sync_to_async(_run)(call))
-            return _respond(_run(call))
+            if isinstance(call, tuple):
+                made: answer.Answer = call
+            elif call.kind == ASYNC:
+                made = await _run_async(call)
+            elif call.kind == THREAD:
+                made = await sync_to_async(_run)(call)
+            else:
+                made = _run(call)
+            if made[0] == answer.AWAIT:  # an asynchronous exception handler
+                made = (await made[1]).answer()
+            return _respond(request, made)
 
         return view
 
     def _prepare(
         self, request: HttpRequest, pattern: Pattern, kwargs: dict[str, Any]
-    ) -> _quintette.Call | HttpResponseBase:
+    ) -> _quintette.Call | answer.Answer:
+        """What is to be called, or the answer of a request for which nothing is."""
         try:
             request.get_host()
         except DisallowedHost as error:
@@ -139,13 +146,13 @@ class Endpoint:
                 params=self._params(served, pattern, kwargs),
             )
         except HTTPError as error:
-            return _respond(served.on_error(error, request))
+            return served.on_error(error, request)
         except ValueError as error:
-            return _respond(served.on_error(BadRequest(str(error)), request))
+            return served.on_error(BadRequest(str(error)), request)
 
     def _leave(
         self, request: HttpRequest, pattern: Pattern, kwargs: dict[str, Any]
-    ) -> _quintette.Call | HttpResponseBase:
+    ) -> _quintette.Call | answer.Answer:
         """The path is known, the method is not: as the router in C does, a wider pattern gets its
         turn before the answer is 405."""
         methods = set(self.routes)
@@ -172,18 +179,18 @@ class Endpoint:
         return (*own, *(_encode_param("str", kwargs[name]) for name in extra))
 
 
-def _refuse_host(error: DisallowedHost, request: HttpRequest) -> HttpResponseBase:
+def _refuse_host(error: DisallowedHost, request: HttpRequest) -> answer.Answer:
     """Without CommonMiddleware nobody else looks; the server in C says the same."""
     answer_to(error, request)  # logs it as Django does
-    return _respond(answer.problem(400, "the Host is not one of ALLOWED_HOSTS"))
+    return answer.problem(400, "the Host is not one of ALLOWED_HOSTS")
 
 
-def _refuse_method(request: HttpRequest, methods: set[str]) -> HttpResponseBase:
+def _refuse_method(request: HttpRequest, methods: set[str]) -> answer.Answer:
     methods = methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())
     allow = ", ".join(method for method in METHODS if method in methods)
     if request.method == "OPTIONS":
-        return _respond((answer.BODY, 204, [("Allow", allow)], None))
-    return _respond(answer.problem(405, headers={"Allow": allow}))
+        return answer.BODY, 204, [("Allow", allow)], None
+    return answer.problem(405, headers={"Allow": allow})
 
 
 def _path_of(pattern: Pattern, kwargs: dict[str, Any]) -> str:
@@ -273,19 +280,65 @@ async def _run_async(call: _quintette.Call) -> answer.Answer:
 # --- the response -----------------------------------------------------------------------
 
 
-def _respond(made: answer.Answer) -> HttpResponseBase:
+class _Part:
+    """So many bytes of a file, from where it is."""
+
+    def __init__(self, file: IO[bytes], size: int) -> None:
+        self._file = file
+        self._left = size
+        self.close = file.close
+
+    def read(self, size: int) -> bytes:
+        piece = self._file.read(min(size, self._left))
+        self._left -= len(piece)
+        return piece
+
+
+def _respond_with_file(status: int, file: IO[bytes], offset: int, size: int) -> HttpResponseBase:
+    file.seek(offset)
+    response = FileResponse(_Part(file, size) if status == 206 else file, status=status)
+    del response["Content-Disposition"]
+    response["Content-Length"] = str(size)
+    return response
+
+
+def _stream(request: HttpRequest, pieces: Any, is_async: bool) -> Any:
+    """Piece by piece everywhere; Django would collect what is not of its server's kind first."""
+    if isinstance(request, ASGIRequest) and not is_async:
+        return pull(pieces)
+    if isinstance(request, WSGIRequest) and is_async:
+        return _step(pieces)
+    return pieces
+
+
+def _step(pieces: AsyncIterator[Any]) -> Iterator[Any]:
+    """An asynchronous iterator on a loop of its own, which runs while a piece is waited for."""
+
+    async def step() -> Any:
+        return await anext(pieces, None)
+
+    with asyncio.Runner() as runner:
+        try:
+            while (piece := runner.run(step())) is not None:
+                yield piece
+        finally:
+            aclose = getattr(pieces, "aclose", None)
+            if aclose is not None:
+                runner.run(aclose())
+
+
+def _respond(request: HttpRequest, made: answer.Answer) -> HttpResponseBase:
     kind = made[0]
     if kind == answer.DJANGO:
         response: HttpResponseBase = made[1]
         return response
     _, status, fields, content, *rest = made
     if kind == answer.STREAM:
-        response = StreamingHttpResponse(content, status=status)
+        response = StreamingHttpResponse(_stream(request, content, *rest[:1]), status=status)
         if rest[1] is not None:
             cast("Any", response)._resource_closers.append(rest[1].close)
     elif kind == answer.FILE:
-        response = FileResponse(content, status=status)
-        del response["Content-Disposition"]
+        response = _respond_with_file(status, content, *rest[:2])
     else:
         response = HttpResponse(content or b"", status=status)
     del response["Content-Type"]

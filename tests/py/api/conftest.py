@@ -33,11 +33,7 @@ class AsyncClient:
 
 Client = TestClient | AsyncClient
 MakeClient = Callable[..., Any]
-BACKENDS = [
-    "native",
-    "native-async",
-    "django",
-    "django-async",
+LIVE_BACKENDS = [
     "serve",
     "runserver",
     pytest.param(
@@ -47,6 +43,7 @@ BACKENDS = [
         ),
     ),
 ]
+BACKENDS = ["native", "native-async", "django", "django-async", *LIVE_BACKENDS]
 
 
 @pytest.fixture(scope="session")

@@ -30,7 +30,7 @@ from quintette.server.runner import (
     prepare_process,
 )
 from quintette.testing import Response, TestClient
-from quintette.testing.messages import Request, make_response
+from quintette.testing.messages import Request, build_request, make_response
 
 HOST = "127.0.0.1"
 SECONDS = 20
@@ -65,6 +65,10 @@ class Client(TestClient):
         super().__init__(api, **options)
         self._backend = self._wire = Wire(server.mount(Site(api)))
 
+    def peek(self, path: str, size: int) -> bytes:
+        """How a body begins that may have no end."""
+        return self._wire.peek(build_request("GET", path), size)
+
     def close(self) -> None:
         self._wire.close()
 
@@ -75,19 +79,28 @@ class Wire:
         self._socket: socket.socket | None = None
 
     def send(self, request: Request) -> Response:
+        response = self._begin(request)
+        content = response.read()
+        response.close()
+        if response.will_close:
+            self._disconnect()
+        return make_response(response.status, response.getheaders(), content)
+
+    def peek(self, request: Request, size: int) -> bytes:
+        response = self._begin(request)
+        content = response.read(size)
+        response.close()
+        self._disconnect()
+        return content
+
+    def _begin(self, request: Request) -> http.client.HTTPResponse:
         self._mount.select()
         if self._socket is None:
             self._socket = socket.create_connection((HOST, self._mount.port), SECONDS)
         self._socket.sendall(request.wire(keep_alive=True))
         response = http.client.HTTPResponse(self._socket, method=request.method)
-        try:
-            response.begin()
-            content = response.read()
-        finally:
-            response.close()
-        if response.will_close:
-            self._disconnect()
-        return make_response(response.status, response.getheaders(), content)
+        response.begin()
+        return response
 
     async def asend(self, request: Request) -> Response:
         raise NotImplementedError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
@@ -19,6 +20,7 @@ from django.http import Http404, HttpResponse
 from django.test import override_settings
 
 from quintette import API, JSON, HTTPError, RequestError, Text, in_loop
+from quintette.api.errors import ResultError
 from quintette.testing import TestClient
 
 
@@ -175,6 +177,79 @@ def test_an_exception_handler_for_faults_of_requests(connect: MakeClient) -> Non
 
     response = connect(api).get("/")
     assert (response.status_code, response.json()) == (400, [["a"]])
+
+
+@pytest.mark.parametrize("path", ["/async", "/thread", "/loop"])
+@pytest.mark.parametrize("waits", [True, False])
+def test_asynchronous_exception_handlers(connect: MakeClient, path: str, waits: bool) -> None:
+    api = _raising(GoneError("shoe"))
+
+    @api.exception_handler(StockError)
+    async def handle(request: Any, error: StockError) -> JSON:
+        if waits:
+            await asyncio.sleep(0.001)
+        return JSON({"item": error.item, "path": request.path}, status=409)
+
+    client = connect(api)
+    for _ in range(3):
+        response = client.get(path)
+        assert (response.status_code, response.json()) == (409, {"item": "shoe", "path": path})
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+def test_an_asynchronous_exception_handler_for_faults(connect: MakeClient, is_async: bool) -> None:
+    api = API()
+    if is_async:
+
+        @api.get("/")
+        async def handler(a: int) -> int:
+            return a
+    else:
+
+        @api.get("/")
+        def handler(a: int) -> int:
+            return a
+
+    @api.exception_handler(RequestError)
+    async def handle(request: Any, error: RequestError) -> JSON:
+        await asyncio.sleep(0)
+        return JSON([one["loc"] for one in error.errors], status=400)
+
+    client = connect(api)
+    assert (client.get("/").status_code, client.get("/").json()) == (400, [["a"]])
+    assert client.get("/?a=3").json() == 3
+
+
+@pytest.mark.parametrize("path", ["/async", "/thread", "/loop"])
+@pytest.mark.parametrize(("error", "status"), [(HTTPError(410), 410), (ValueError("x"), 500)])
+def test_an_asynchronous_exception_handler_that_fails(
+    connect: MakeClient, path: str, error: Exception, status: int
+) -> None:
+    api = _raising(StockError("x"))
+
+    @api.exception_handler(StockError, ValueError)
+    async def handle(request: Any, caught: StockError) -> None:
+        await asyncio.sleep(0)
+        raise error
+
+    assert connect(api).get(path).status_code == status
+
+
+def test_a_result_that_cannot_be_sent_reaches_an_asynchronous_exception_handler(
+    connect: MakeClient,
+) -> None:
+    api = API()
+
+    @api.get("/")
+    async def handler() -> int:
+        return "x"  # type: ignore[return-value]
+
+    @api.exception_handler(ResultError)
+    async def handle(request: Any, error: ResultError) -> Text:
+        return Text("sorry", status=500)
+
+    response = connect(api).get("/")
+    assert (response.status_code, response.text) == (500, "sorry")
 
 
 def test_an_exception_handler_that_fails(connect: MakeClient) -> None:

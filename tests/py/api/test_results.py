@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import datetime as dt
 import functools
 import io
+import itertools
+import os
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Annotated, Any, Generic, NewType, TypedDict, TypeVar
 from uuid import UUID
 
 import attrs
+import live
 import pydantic
 import pytest
 from asgiref.sync import sync_to_async
-from conftest import MakeClient, wait_for
+from conftest import LIVE_BACKENDS, MakeClient, wait_for
 from django.contrib.auth.models import Group, Permission, User
 from django.contrib.contenttypes.models import ContentType
-from django.db import connection
+from django.db import connection, connections
 from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
 from django.utils.translation import gettext_lazy
 from msgspec import Struct
 
-from quintette import API, HTML, JSON, Redirect, Response, SendFile, Stream, Text
+from quintette import API, HTML, JSON, Depends, Redirect, Response, SendFile, Stream, Text
 
 
 class City(Struct):
@@ -356,6 +361,33 @@ def test_an_asynchronous_stream(connect: MakeClient) -> None:
     assert connect(api).get("/").content == PIECES
 
 
+@pytest.mark.parametrize("backend", LIVE_BACKENDS)
+@pytest.mark.parametrize("is_async", [True, False])
+def test_a_stream_without_end(backend: str, servers: live.Servers, is_async: bool) -> None:
+    api = API()
+
+    @api.get("/")
+    def handler() -> Stream:
+        return Stream(itertools.repeat("tick "))
+
+    @api.get("/async", name="ahandler")
+    async def ahandler() -> Stream:
+        async def ticks() -> AsyncIterator[str]:
+            while True:
+                yield "tick "
+                await asyncio.sleep(0)
+
+        return Stream(ticks())
+
+    client = live.Client(api, servers[backend])
+    try:
+        assert client.peek("/async" if is_async else "/", 10) == b"tick tick "
+    finally:
+        client.close()
+
+
+# Django's FileResponse is read so under ASGI.
+@pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume synchronous iterators")
 @pytest.mark.parametrize("is_async", [True, False])
 def test_files_from_disk(connect: MakeClient, is_async: bool) -> None:
     with tempfile.NamedTemporaryFile(suffix=".txt") as file:
@@ -372,6 +404,97 @@ def test_files_from_disk(connect: MakeClient, is_async: bool) -> None:
     assert "last-modified" in answer.headers
     # The last byte may arrive before the server has closed it.
     wait_for(lambda: response.file.closed)
+
+
+ASKED: list[tuple[str, dict[str, str], int, bytes, dict[str, str | None]]] = [
+    # RFC 9110, 14.2: a Range counts for GET alone.
+    ("GET", {"Range": "bytes=2-4"}, 206, b"234",
+     {"content-range": "bytes 2-4/10", "content-length": "3", "content-type": "text/plain"}),
+    ("GET", {"Range": "bytes=-3"}, 206, b"789", {"content-range": "bytes 7-9/10"}),
+    ("GET", {"Range": "bytes=8-99"}, 206, b"89", {"content-range": "bytes 8-9/10"}),
+    ("HEAD", {"Range": "bytes=2-4"}, 200, b"", {"content-length": "10", "content-range": None}),
+    ("GET", {"Range": "bytes=0-1,3-4"}, 200, b"0123456789", {"content-range": None}),
+    ("GET", {"Range": "lines=1"}, 200, b"0123456789", {"accept-ranges": "bytes"}),
+    ("GET", {"Range": "bytes=10-"}, 416, b"",
+     {"content-range": "bytes */10", "content-type": None}),
+    # 13.1.2, 13.1.3, 15.4.5
+    ("GET", {"If-None-Match": "TAG"}, 304, b"",
+     {"etag": "TAG", "x-own": "1", "content-type": None}),
+    ("GET", {"If-None-Match": 'W/"x", TAG'}, 304, b"", {}),
+    ("HEAD", {"If-None-Match": "*"}, 304, b"", {}),
+    ("GET", {"If-None-Match": '"x"'}, 200, b"0123456789", {"etag": "TAG"}),
+    ("GET", {"If-Modified-Since": "TIME"}, 304, b"", {"last-modified": "TIME"}),
+    ("GET", {"If-Modified-Since": "Sat, 01 Jan 2000 00:00:00 GMT"}, 200, b"0123456789", {}),
+    ("GET", {"If-Modified-Since": "TIME", "If-None-Match": '"x"'}, 200, b"0123456789", {}),
+    # 13.1.1, 13.1.4
+    ("GET", {"If-Match": '"x"'}, 412, b"", {"content-type": None}),
+    ("GET", {"If-Match": "TAG"}, 200, b"0123456789", {}),
+    ("GET", {"If-Unmodified-Since": "Sat, 01 Jan 2000 00:00:00 GMT"}, 412, b"", {}),
+    # 13.1.5
+    ("GET", {"If-Range": "TAG", "Range": "bytes=0-0"}, 206, b"0", {}),
+    ("GET", {"If-Range": '"x"', "Range": "bytes=0-0"}, 200, b"0123456789", {}),
+    ("POST", {"Range": "bytes=2-4", "If-None-Match": "*"}, 200, b"0123456789", {}),
+]  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume synchronous iterators")
+@pytest.mark.parametrize("is_async", [True, False])
+@pytest.mark.parametrize(("method", "asked", "status", "content", "headers"), ASKED)
+def test_a_file_is_negotiated(
+    connect: MakeClient,
+    tmp_path: Path,
+    method: str,
+    asked: dict[str, str],
+    status: int,
+    content: bytes,
+    headers: dict[str, str | None],
+    is_async: bool,
+) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"0123456789")
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+    sent: list[SendFile] = []
+
+    def handler() -> Any:
+        sent.append(SendFile(path, headers={"X-Own": "1"}))
+        return sent[-1]
+
+    async def async_handler() -> Any:
+        return handler()
+
+    api = API()
+    api.route("/", methods=["GET", "POST"])(async_handler if is_async else handler)
+    client = connect(api)
+    plain = client.get("/")
+    known = {"TAG": plain.headers["etag"], "TIME": plain.headers["last-modified"]}
+
+    def fill(text: str) -> str:
+        return functools.reduce(lambda text, name: text.replace(name, known[name]), known, text)
+
+    fields = {name: fill(value) for name, value in asked.items()}
+    response = client.request(method, "/", headers=fields)
+    assert (response.status_code, response.content) == (status, content)
+    for name, value in headers.items():
+        assert response.headers.get(name) == (fill(value) if value else None)
+    wait_for(lambda: all(one.file.closed for one in sent))
+
+
+@pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume synchronous iterators")
+def test_a_file_with_a_tag_of_its_own(connect: MakeClient, tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"0123456789")
+    tags = ['"mine"', '"' + "long" * 20 + '"']
+    api = API()
+
+    @api.get("/{index}")
+    def handler(index: int) -> SendFile:
+        return SendFile(path, headers={"ETag": tags[index]})
+
+    client = connect(api)
+    assert client.get("/0", headers={"If-None-Match": tags[0]}).status_code == 304
+    # Too long for the server to look at.
+    assert client.get("/1", headers={"If-None-Match": tags[1]}).status_code == 200
+    assert client.get("/1").headers.get_list("etag") == [tags[1]]
 
 
 @pytest.mark.parametrize("value", ["a\r\nb", "a\nb", "a\0b", "☃"])
@@ -444,6 +567,54 @@ def test_querysets(
         assert response.status_code == 500
     else:
         assert response.json() == expected
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+@pytest.mark.parametrize("by_manager", [True, False])
+def test_a_queryset_is_run_before_dependencies_are_left(
+    connect: MakeClient, is_async: bool, by_manager: bool
+) -> None:
+    log: list[str] = []
+
+    def dependency() -> Iterator[None]:
+        log.append("enter")
+        yield
+        log.append("leave")
+
+    def query() -> Any:
+        return Group.objects if by_manager else Group.objects.all()
+
+    def watch(execute: Callable[..., Any], *args: Any) -> Any:
+        log.append("query")
+        return execute(*args)
+
+    api = API()
+    if is_async:
+
+        @api.get("/", depends=[Depends(dependency)])
+        async def handler() -> list[GroupOut]:
+            await sync_to_async(install)()
+            return query()
+    else:
+
+        @api.get("/", depends=[Depends(dependency)])
+        def handler() -> list[GroupOut]:
+            install()
+            return query()
+
+    wrapped: list[Any] = []
+
+    def install() -> None:
+        """In the thread, and on the connection, that will run the query."""
+        wrapped.append(connections["default"])
+        wrapped[-1].execute_wrappers.append(watch)
+
+    try:
+        assert connect(api).get("/").json() == [{"name": "g"}]
+    finally:
+        for one in wrapped:
+            one.execute_wrappers.remove(watch)
+    assert log == ["enter", "query", "leave"]
 
 
 def test_a_model_instance(connect: MakeClient) -> None:
