@@ -385,11 +385,20 @@ static void settle_in_thread(q5py_flight *flight) {
         q5py_reply_close_here(flight);
 }
 
+/* What Django's signals around a request do for its thread. */
+static void tidy_thread(q5py_server *server) {
+    PyObject *done = server->tidy ? PyObject_CallNoArgs(server->tidy) : NULL;
+    if (!done && server->tidy) q5py_server_error(server, NULL);
+    Py_XDECREF(done);
+}
+
 static void plan_in_thread(q5py_job *job) {
     q5py_flight *flight = Q5_CONTAINER_OF(job, q5py_flight, job);
     if (flight->gone) return; /* while it was queued */
+    tidy_thread(flight->server);
     in_context(flight, plan_body);
     in_context(flight, settle_in_thread);
+    tidy_thread(flight->server);
 }
 
 static void dispatch_plan(q5py_flight *flight) {

@@ -251,18 +251,19 @@ static int server_open(q5py_server *self, PyObject *limits) {
 }
 
 static PyObject *server_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-    static char *keywords[] = {
-        "poller",         "router",  "django_sync", "django_async",  "threads",  "executor",
-        "limits",         "statics", "access_log",  "access_log_fd", "on_error", "allowed_hosts",
-        "forwarded_host", NULL};
+    static char *keywords[] = {"poller",         "router",        "django_sync", "django_async",
+                               "threads",        "executor",      "limits",      "statics",
+                               "access_log",     "access_log_fd", "on_error",    "allowed_hosts",
+                               "forwarded_host", "tidy",          NULL};
     PyObject *poller = NULL, *router = NULL, *sync = NULL, *async = NULL, *threads = NULL,
-             *executor = NULL, *limits = NULL, *statics = NULL, *on_error = NULL, *hosts = NULL;
+             *executor = NULL, *limits = NULL, *statics = NULL, *on_error = NULL, *hosts = NULL,
+             *tidy = NULL;
     int log_style = 0, log_fd = STDOUT_FILENO, forwarded = 0;
     q5py_state *state = q5py_state_of_type(type);
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O$OOOOOO!OiiOOp", keywords, &poller, &router,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O$OOOOOO!OiiOOpO", keywords, &poller, &router,
                                      &sync, &async, &threads, &executor, &PyDict_Type, &limits,
-                                     &statics, &log_style, &log_fd, &on_error, &hosts,
-                                     &forwarded) ||
+                                     &statics, &log_style, &log_fd, &on_error, &hosts, &forwarded,
+                                     &tidy) ||
         check_type(poller, state->poller_type, "poller") ||
         check_type(router, state->router_type, "router") ||
         check_type(threads, state->thread_pool_type, "threads"))
@@ -278,6 +279,7 @@ static PyObject *server_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     self->threads = (q5py_thread_pool *)given(threads);
     self->executor = given(executor);
     self->on_error = given(on_error);
+    self->tidy = given(tidy);
     self->log_style = (q5_access_style)log_style;
     self->log_fd = log_fd;
     self->log_utc_offset = utc_offset();
@@ -396,6 +398,7 @@ static int server_traverse(PyObject *op, visitproc visit, void *arg) {
     Py_VISIT(self->threads);
     Py_VISIT(self->executor);
     Py_VISIT(self->on_error);
+    Py_VISIT(self->tidy);
     Py_VISIT(self->memory_loop);
     Py_VISIT(self->context);
     Py_VISIT(self->raised);
@@ -408,6 +411,7 @@ static int server_clear(PyObject *op) {
     Py_CLEAR(self->django_async);
     Py_CLEAR(self->executor);
     Py_CLEAR(self->on_error);
+    Py_CLEAR(self->tidy);
     Py_CLEAR(self->memory_loop);
     Py_CLEAR(self->context);
     Py_CLEAR(self->raised);

@@ -130,6 +130,7 @@ class Server:
         on_error: Callable[[BaseException, Any], object] | None = None,
         allowed_hosts: Sequence[str] | None = None,
         forwarded_host: bool = False,
+        tidy: Callable[[], object] | None = None,
     ) -> Self: ...
     @property
     def drained(self) -> bool: ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import gc
 import logging
 import os
@@ -21,8 +22,9 @@ from quintette.conf import Settings
 from quintette.http.request import Request
 from quintette.server import lift, static
 from quintette.server.banner import Report
-from quintette.server.handler import AsyncHandler, SyncHandler
+from quintette.server.handler import IDLE_THREADS_MAX, AsyncHandler, SyncHandler
 from quintette.server.logs import AccessLog
+from quintette.server.threads import LeasedThreads, RequestThreads, tidy
 
 logger = logging.getLogger("quintette.server")
 
@@ -66,6 +68,35 @@ def allowed_hosts() -> list[str]:
     """For typed routes that no CommonMiddleware guards."""
     hosts = list(django_settings.ALLOWED_HOSTS)
     return DEBUG_HOSTS if django_settings.DEBUG and not hosts else hosts
+
+
+def open_server(
+    application: Application,
+    poller: Any,
+    threads: Any,
+    async_threads: RequestThreads,
+    access_log: AccessLog = AccessLog.OFF,
+) -> Any:
+    """The server in C on `poller`, which listens nowhere yet. Its requests get copies of a context
+    in which synchronous code of asynchronous typed routes runs in `async_threads`."""
+    context = contextvars.copy_context()
+    context.run(LeasedThreads(async_threads).enter)
+    return context.run(
+        _quintette.Server,
+        poller,
+        router=application.router,
+        django_sync=application.sync_handler,
+        django_async=application.async_handler,
+        threads=threads,
+        limits=application.settings.limits(),
+        statics=application.mounts,
+        access_log=int(access_log),
+        access_log_fd=STDOUT,
+        on_error=log_request_error,
+        allowed_hosts=allowed_hosts(),
+        forwarded_host=django_settings.USE_X_FORWARDED_HOST,
+        tidy=tidy,
+    )
 
 
 class Worker:
@@ -120,20 +151,8 @@ class Worker:
         application = self._application
         settings = application.settings
         threads = _quintette.ThreadPool(settings.thread_count())
-        server = _quintette.Server(
-            poller,
-            router=application.router,
-            django_sync=application.sync_handler,
-            django_async=application.async_handler,
-            threads=threads,
-            limits=settings.limits(),
-            statics=application.mounts,
-            access_log=int(self._access_log),
-            access_log_fd=STDOUT,
-            on_error=log_request_error,
-            allowed_hosts=allowed_hosts(),
-            forwarded_host=django_settings.USE_X_FORWARDED_HOST,
-        )
+        async_threads = RequestThreads(IDLE_THREADS_MAX, tidy)
+        server = open_server(application, poller, threads, async_threads, self._access_log)
         try:
             for fd in self._fds:
                 server.accept_on(fd)
@@ -147,6 +166,7 @@ class Worker:
             await _close(server)
             if application.async_handler is not None:
                 await application.async_handler.aclose()
+            async_threads.close()
             threads.stop(LAST_SECONDS)
 
     async def _drain(self, server: Any, seconds: float) -> None:

@@ -8,13 +8,35 @@ that a request without synchronous code costs no thread, and database connection
 from __future__ import annotations
 
 import contextvars
+import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext
+from django.db import close_old_connections, reset_queries
+from django.db.backends.signals import connection_created
 
 T = TypeVar("T")
+
+
+_thread = threading.local()
+
+
+def _remember(**kwargs: Any) -> None:
+    _thread.has_connected = True
+
+
+connection_created.connect(_remember)
+
+
+def tidy() -> None:
+    """Closes this thread's database connections that are broken or old enough. Django does so when
+    requests start and finish, by signals that typed routes do not send."""
+    if getattr(_thread, "has_connected", False):
+        reset_queries()
+        close_old_connections()
 
 
 class RequestThread(Executor):
@@ -77,3 +99,41 @@ class RequestThreads:
     def close(self) -> None:
         while self._idle:
             self._idle.pop().shutdown(wait=False)
+
+
+class _Lease:
+    """A thread for as long as something of the request's context lives."""
+
+    def __init__(self, pool: RequestThreads) -> None:
+        self._pool = pool
+        self.worker = pool.take()
+        self.worker.submit(pool.on_first_use)
+
+    def __del__(self) -> None:
+        with suppress(RuntimeError):  # the process ends
+            self.worker.submit(tidy)
+            self._pool.give_back(self.worker)
+
+
+_lease: contextvars.ContextVar[_Lease] = contextvars.ContextVar("quintette_lease")
+
+
+class LeasedThreads(Executor):
+    """The same for typed routes, at no cost for a request that does not ask: its context, which is
+    a copy of the server's, holds the thread once it has one."""
+
+    def __init__(self, pool: RequestThreads) -> None:
+        self._pool = pool
+        self._key = ThreadSensitiveContext()
+
+    def enter(self) -> None:
+        """From here on, and in copies of the current context."""
+        SyncToAsync.thread_sensitive_context.set(self._key)
+        SyncToAsync.context_to_thread_executor[self._key] = self
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        lease = _lease.get(None)
+        if lease is None:
+            lease = _Lease(self._pool)
+            _lease.set(lease)
+        return lease.worker.submit(fn, *args, **kwargs)

@@ -7,6 +7,7 @@ client does one thing after the other: the tests' APIs are made inside of tests.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import http.client
 import os
 import socket
@@ -23,12 +24,8 @@ from django.urls import path
 from quintette import API, _quintette
 from quintette.conf import get_settings
 from quintette.server.address import Address, address_of
-from quintette.server.runner import (
-    allowed_hosts,
-    load_application,
-    log_request_error,
-    prepare_process,
-)
+from quintette.server.runner import load_application, open_server, prepare_process
+from quintette.server.threads import RequestThreads, tidy
 from quintette.testing import Response, TestClient
 from quintette.testing.messages import Request, build_request, make_response
 
@@ -69,6 +66,17 @@ class Client(TestClient):
         """How a body begins that may have no end."""
         return self._wire.peek(build_request("GET", path), size)
 
+    def get_at_once(self, path: str, count: int) -> list[int]:
+        """Over as many connections, none of which waits for another's answer."""
+        wires = [self._wire.twin() for _ in range(count)]
+        answers = [wire.begin(build_request("GET", path), read=False) for wire in wires]
+        codes = []
+        for wire, answer in zip(wires, answers, strict=True):
+            answer.begin()
+            codes.append(answer.status)
+            wire.disconnect()
+        return codes
+
     def close(self) -> None:
         self._wire.close()
 
@@ -79,37 +87,41 @@ class Wire:
         self._socket: socket.socket | None = None
 
     def send(self, request: Request) -> Response:
-        response = self._begin(request)
+        response = self.begin(request)
         content = response.read()
         response.close()
         if response.will_close:
-            self._disconnect()
+            self.disconnect()
         return make_response(response.status, response.getheaders(), content)
 
     def peek(self, request: Request, size: int) -> bytes:
-        response = self._begin(request)
+        response = self.begin(request)
         content = response.read(size)
         response.close()
-        self._disconnect()
+        self.disconnect()
         return content
 
-    def _begin(self, request: Request) -> http.client.HTTPResponse:
+    def twin(self) -> Wire:
+        return Wire(self._mount)
+
+    def begin(self, request: Request, *, read: bool = True) -> http.client.HTTPResponse:
         self._mount.select()
         if self._socket is None:
             self._socket = socket.create_connection((HOST, self._mount.port), SECONDS)
         self._socket.sendall(request.wire(keep_alive=True))
         response = http.client.HTTPResponse(self._socket, method=request.method)
-        response.begin()
+        if read:
+            response.begin()
         return response
 
     async def asend(self, request: Request) -> Response:
         raise NotImplementedError
 
     def close(self) -> None:
-        self._disconnect()
+        self.disconnect()
         self._mount.close()
 
-    def _disconnect(self) -> None:
+    def disconnect(self) -> None:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -154,6 +166,7 @@ class Serve:
         loop = asyncio.SelectorEventLoop(self.poller)
         self.poller.bind_loop(loop)
         self.threads = _quintette.ThreadPool(4)
+        self.async_threads = RequestThreads(4, tidy)
         self.loop = LoopThread(loop, "serve")
 
     def mount(self, site: Site) -> ServeMount:
@@ -161,15 +174,15 @@ class Serve:
 
     def stop(self) -> None:
         self.loop.stop()
+        self.async_threads.close()
         assert self.threads.stop(SECONDS)
 
 
 class ServeMount:
     def __init__(self, host: Serve, site: Site) -> None:
         self._host = host
-        self._settings = get_settings()
         with override_settings(ROOT_URLCONF=site):
-            self.application = load_application(self._settings)
+            self.application = load_application(get_settings())
         self._site = site
         self._fd = _quintette.listen(HOST, 0)
         self.port = address_of(self._fd, Address(HOST, 0)).port
@@ -183,17 +196,13 @@ class ServeMount:
         os.close(self._fd)
 
     async def _accept(self) -> Any:
-        application = self.application
-        server = _quintette.Server(
-            self._host.poller,
-            router=application.router,
-            django_sync=self._django,
-            django_async=self._django_async if application.async_handler else None,
-            threads=self._host.threads,
-            limits=self._settings.limits(),
-            on_error=log_request_error,
-            allowed_hosts=allowed_hosts(),
+        application = dataclasses.replace(
+            self.application,
+            sync_handler=self._django,
+            async_handler=self._django_async if self.application.async_handler else None,
         )
+        host = self._host
+        server = open_server(application, host.poller, host.threads, host.async_threads)
         server.accept_on(self._fd)
         return server
 

@@ -10,6 +10,7 @@ import io
 import itertools
 import os
 import tempfile
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -567,6 +568,63 @@ def test_querysets(
         assert response.status_code == 500
     else:
         assert response.json() == expected
+
+
+@pytest.mark.parametrize("backend", LIVE_BACKENDS)
+@pytest.mark.parametrize("is_async", [True, False])
+def test_a_broken_connection_is_replaced(
+    backend: str, servers: live.Servers, is_async: bool
+) -> None:
+    def count(broken: bool) -> int:
+        if broken:
+            connection.ensure_connection()
+            connection.connection.close()
+        return Group.objects.count()
+
+    api = API()
+
+    @api.get("/")
+    def handler(broken: bool = False) -> int:
+        return count(broken)
+
+    @api.get("/async", name="async")
+    async def async_handler(broken: bool = False) -> int:
+        return await sync_to_async(count)(broken)
+
+    client = live.Client(api, servers[backend], raise_errors=False)
+    path = "/async" if is_async else "/"
+    try:
+        codes = [client.get(f"{path}?broken={n == 1}").status_code for n in range(8)]
+    finally:
+        client.close()
+    assert codes == [200, 500, *[200] * 6]
+
+
+@pytest.mark.parametrize("backend", LIVE_BACKENDS)
+def test_synchronous_code_of_requests_runs_side_by_side(
+    backend: str, servers: live.Servers
+) -> None:
+    both = threading.Barrier(2)
+    seen: list[bool] = []
+
+    def meet() -> int:
+        both.wait(5)
+        return threading.get_ident()
+
+    api = API()
+
+    @api.get("/")
+    async def handler() -> None:
+        first = await sync_to_async(meet)()
+        # All of one request in one thread.
+        seen.append(await sync_to_async(threading.get_ident)() == first)
+
+    client = live.Client(api, servers[backend], raise_errors=False)
+    try:
+        assert client.get_at_once("/", 2) == [204, 204]
+    finally:
+        client.close()
+    assert seen == [True, True]
 
 
 @pytest.mark.parametrize("is_async", [True, False])
