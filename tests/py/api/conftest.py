@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import live
 import pytest
+from live import MakeClient
 
 from quintette import API
 from quintette.testing import AsyncTestClient, Response, TestClient
@@ -32,18 +31,7 @@ class AsyncClient:
 
 
 Client = TestClient | AsyncClient
-MakeClient = Callable[..., Any]
-LIVE_BACKENDS = [
-    "serve",
-    "runserver",
-    pytest.param(
-        "uvicorn",
-        marks=pytest.mark.skipif(
-            importlib.util.find_spec("uvicorn") is None, reason="uvicorn is not installed"
-        ),
-    ),
-]
-BACKENDS = ["native", "native-async", "django", "django-async", *LIVE_BACKENDS]
+BACKENDS = ["native", "native-async", "django", "django-async", *live.BACKENDS]
 
 
 @pytest.fixture(scope="session")
@@ -75,11 +63,3 @@ def connect(backend: str, servers: live.Servers) -> Iterator[MakeClient]:
     yield make
     for client in opened:
         client.close()
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 5) -> None:
-    """For what a server does behind its answer."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.001)

@@ -9,12 +9,15 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import http.client
+import importlib.util
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, Self
 
+import pytest
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
@@ -32,6 +35,27 @@ from quintette.testing.messages import Request, build_request, make_response
 HOST = "127.0.0.1"
 SECONDS = 20
 KINDS = ("serve", "runserver", "uvicorn")
+BACKENDS = [
+    "serve",
+    "runserver",
+    pytest.param(
+        "uvicorn",
+        marks=pytest.mark.skipif(
+            importlib.util.find_spec("uvicorn") is None, reason="uvicorn is not installed"
+        ),
+    ),
+]
+
+# Makes a client for an API; the fixture `connect` is one.
+MakeClient = Callable[..., Any]
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 5) -> None:
+    """For what a server does behind its answer."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.001)
 
 
 class Site:

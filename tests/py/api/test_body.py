@@ -12,8 +12,8 @@ import attrs
 import msgspec
 import pydantic
 import pytest
-from conftest import MakeClient
 from django.core.files.uploadedfile import UploadedFile
+from live import MakeClient
 from msgspec import Meta, Struct
 
 from quintette import API, BigInt, Body, File, Form

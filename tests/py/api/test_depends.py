@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any
 
 import pytest
-from conftest import MakeClient
+from live import MakeClient
 
 from quintette import API, Depends, Header, HTTPError, Query, RegistrationError, Router, in_loop
 

@@ -7,7 +7,6 @@ import logging
 from typing import Any
 
 import pytest
-from conftest import MakeClient
 from django.core import signals
 from django.core.exceptions import (
     BadRequest,
@@ -18,6 +17,7 @@ from django.core.exceptions import (
 )
 from django.http import Http404, HttpResponse
 from django.test import override_settings
+from live import MakeClient
 
 from quintette import API, JSON, HTTPError, RequestError, Text, in_loop
 from quintette.api.errors import ResultError

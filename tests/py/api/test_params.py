@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import pytest
-from conftest import MakeClient
+from live import MakeClient
 from msgspec import Meta, Struct
 
 from quintette import API, BigInt, Cookie, Form, Header, Path, Query

@@ -22,12 +22,12 @@ import live
 import pydantic
 import pytest
 from asgiref.sync import sync_to_async
-from conftest import LIVE_BACKENDS, MakeClient, wait_for
 from django.contrib.auth.models import Group, Permission, User
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection, connections
 from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
 from django.utils.translation import gettext_lazy
+from live import MakeClient, wait_for
 from msgspec import Struct
 
 from quintette import API, HTML, JSON, Depends, Redirect, Response, SendFile, Stream, Text
@@ -362,7 +362,7 @@ def test_an_asynchronous_stream(connect: MakeClient) -> None:
     assert connect(api).get("/").content == PIECES
 
 
-@pytest.mark.parametrize("backend", LIVE_BACKENDS)
+@pytest.mark.parametrize("backend", live.BACKENDS)
 @pytest.mark.parametrize("is_async", [True, False])
 def test_a_stream_without_end(backend: str, servers: live.Servers, is_async: bool) -> None:
     api = API()
@@ -570,7 +570,7 @@ def test_querysets(
         assert response.json() == expected
 
 
-@pytest.mark.parametrize("backend", LIVE_BACKENDS)
+@pytest.mark.parametrize("backend", live.BACKENDS)
 @pytest.mark.parametrize("is_async", [True, False])
 def test_a_broken_connection_is_replaced(
     backend: str, servers: live.Servers, is_async: bool
@@ -600,7 +600,7 @@ def test_a_broken_connection_is_replaced(
     assert codes == [200, 500, *[200] * 6]
 
 
-@pytest.mark.parametrize("backend", LIVE_BACKENDS)
+@pytest.mark.parametrize("backend", live.BACKENDS)
 def test_synchronous_code_of_requests_runs_side_by_side(
     backend: str, servers: live.Servers
 ) -> None:

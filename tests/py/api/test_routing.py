@@ -7,7 +7,6 @@ from typing import Annotated, Any
 from unittest.mock import patch
 
 import pytest
-from conftest import MakeClient
 from django.conf import settings
 from django.db.transaction import non_atomic_requests
 from django.http import HttpRequest, HttpResponse
@@ -15,6 +14,7 @@ from django.test import override_settings
 from django.urls import NoReverseMatch, include, path, re_path, register_converter, reverse
 from django.urls.converters import StringConverter
 from django.urls.resolvers import URLResolver, get_resolver
+from live import MakeClient
 
 from quintette import API, Depends, Path, RegistrationError, Router
 from quintette.api import lift

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
-from conftest import wait_for
+from live import wait_for
 
 import quintette
 
