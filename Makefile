@@ -13,7 +13,6 @@ FUZZ ?=
 ARGS ?=
 PREFIX ?= /usr/local
 
-PYTHON_IN_VENV := .venv/bin/python
 EXT_BUILD := build/ext
 EXT_OUTPUT := $(CURDIR)/python/quintette
 
@@ -64,9 +63,8 @@ fuzz: ## Fuzz each parser for FUZZ_TIME seconds, from its corpus
 	@FUZZ_TIME=$(FUZZ_TIME) scripts/fuzz.sh $(FUZZ)
 
 .PHONY: bench
-bench: setup ## Measure the server (and its peers, where installed)
-	@scripts/setup.sh bench
-	@$(PYTHON_IN_VENV) bench/run.py $(ARGS)
+bench: setup ## Measure Quintette beside its peers; ARGS=--quick, see ARGS=--help
+	@scripts/bench.sh $(ARGS)
 
 .PHONY: lint
 lint: setup ## Formatters, linters and type checkers, all of them

@@ -1,151 +1,145 @@
-"""Measures a JSON hello: Quintette, its peers, and the limits of the machine.
-
-One worker each, the server on core 0, the load on core 1, all servers up at once and measured in
-turn (A B C, A B C, ...), so that a noisy neighbour hits all. Medians over the rounds; the raw
-rounds go to bench/results/. The first figure is CPU per request of the server's processes: it
-drifts least.
-"""
+"""One case: its servers up at once, measured in turn."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import platform
-import statistics
 import sys
-from collections.abc import Callable
-from dataclasses import asdict
-from datetime import UTC, datetime
-from pathlib import Path
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
-import servers
-from measure import Round, wrk
-from servers import Server, UnavailableError
-
-SERVERS: list[Callable[[], Server]] = [
-    servers.quintette,
-    servers.fastapi,
-    servers.nginx,
-    servers.libq5,
-]
-RESULTS = Path(__file__).resolve().parent / "results"
+from bench import report
+from bench.cases import Case
+from bench.errors import UnavailableError
+from bench.load.round import Round
+from bench.load.wrk import wrk
+from bench.peers import Peer, Variant
+from bench.server import Server, free_port
 
 
-def start_all(core: int) -> list[Server]:
-    running: list[Server] = []
-    for make in SERVERS:
-        try:
-            server = make()
-            running.append(server)
-            server.start(core)
-        except UnavailableError as missing:
-            if running and running[-1].process is not None:
-                running.pop().stop()
-            print(f"left out: {missing}", file=sys.stderr)
-    return running
+@dataclass(frozen=True)
+class Plan:
+    """How long, how often, where."""
+
+    rounds: int = 5
+    seconds: int = 2
+    server_core: int = 0
+    load_core: int = 1
 
 
-def measure(running: list[Server], options: argparse.Namespace) -> dict[str, list[Round]]:
-    rounds: dict[str, list[Round]] = {server.name: [] for server in running}
-    for server in running:  # warm up: caches, adaptive interpreters
-        wrk(server, 1, options.connections, 1)
-    for number in range(options.rounds):
-        for server in running:
-            result = wrk(server, 1, options.connections, options.seconds)
-            rounds[server.name].append(result)
-            print(
-                f"round {number + 1}/{options.rounds}  {server.name:24}"
-                f"{result.rps:10,.0f} requests/s {result.cpu_us_per_request:8.2f} us CPU",
-                file=sys.stderr,
-            )
-    return rounds
+@dataclass
+class Entry:
+    """A server that runs, and what is known of it."""
+
+    peer: Peer
+    variant: str
+    server: Server
+    versions: dict[str, str]
+    peak: list[Round] = field(default_factory=list)
+    tried: dict[str, float] = field(default_factory=dict)
+    """CPU per request of each variant in the trial, in microseconds."""
 
 
-def median(results: list[Round]) -> dict[str, float]:
-    keys = asdict(results[0])
-    return {key: statistics.median(getattr(result, key) for result in results) for key in keys}
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
-def summarise(rounds: dict[str, list[Round]]) -> list[dict[str, object]]:
-    medians = {name: median(results) for name, results in rounds.items()}
-    ours = next(iter(medians.values()))["cpu_us_per_request"]
-    rows: list[dict[str, object]] = []
-    for name, m in medians.items():
-        cpu = [r.cpu_us_per_request for r in rounds[name]]
-        rows.append(
-            {
-                "case": "hello_json",
-                "server": name,
-                "cpu_us_per_request": round(m["cpu_us_per_request"], 2),
-                "cpu_us_spread": [round(min(cpu), 2), round(max(cpu), 2)],
-                "rps": round(m["rps"]),
-                "p50_ms": round(m["p50_ms"], 3),
-                "p99_ms": round(m["p99_ms"], 3),
-                "rss_mb": round(m["rss_mb"], 1),
-                "errors": sum(r.errors for r in rounds[name]),
-                "ratio_to_quintette": round(m["cpu_us_per_request"] / ours, 2),
-            }
-        )
-    return rows
-
-
-def table(rows: list[dict[str, object]]) -> str:
-    lines = [
-        "| server | CPU per request | requests/s | p50 | p99 | memory |",
-        "|---|---:|---:|---:|---:|---:|",
-    ]
-    lines.extend(
-        f"| {row['server']} | {row['cpu_us_per_request']} us | {row['rps']:,} "
-        f"| {row['p50_ms']} ms | {row['p99_ms']} ms | {row['rss_mb']} MB |"
-        for row in rows
-    )
-    return "\n".join(lines)
-
-
-def machine() -> dict[str, object]:
-    model = "unknown"
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            model = line.partition(":")[2].strip()
-            break
-    return {
-        "cpu": model,
-        "cores": os.cpu_count(),
-        "kernel": platform.release(),
-        "python": platform.python_version(),
-    }
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=4)
-    parser.add_argument("--connections", type=int, default=64)
-    parser.add_argument("--output", type=Path, default=RESULTS / "hello.json")
-    options = parser.parse_args()
-    running = start_all(core=0)
+def run_case(case: Case, peers: list[Peer], plan: Plan) -> dict[str, Any]:
+    """Raw rounds and rows of a case. Servers that fail are left out, and named."""
+    say(f"== {case.name}: {case.title}")
+    left_out: dict[str, str] = {}
+    entries: list[Entry] = []
     try:
-        rounds = measure(running, options)
-        versions = {server.name: server.versions for server in running}
+        for peer in peers:
+            if case.name not in peer.cases:
+                continue
+            try:
+                entries.append(_start(case, peer, plan))
+            except (UnavailableError, RuntimeError) as problem:
+                left_out[peer.name] = str(problem)
+                say(f"LEFT OUT: {problem}")
+        _measure_peaks(case, entries, plan, left_out)
     finally:
-        for server in running:
+        for entry in entries:
+            entry.server.stop()
+    return _results(case, [entry for entry in entries if entry.peak], left_out)
+
+
+def _start(case: Case, peer: Peer, plan: Plan) -> Entry:
+    versions = peer.versions()
+    tried: dict[str, float] = {}
+    variant = peer.variants[0]
+    if len(peer.variants) > 1:
+        tried = _try_variants(case, peer, plan)
+        variant = min(peer.variants, key=lambda each: tried.get(each.label, float("inf")))
+    server = _launch(case, peer, variant, plan)
+    say(f"up: {peer.name}{f' ({variant.label})' if variant.label else ''}")
+    return Entry(peer, variant.label, server, versions, tried=tried)
+
+
+def _try_variants(case: Case, peer: Peer, plan: Plan) -> dict[str, float]:
+    """CPU per request of each configuration, the better of two short rounds."""
+    tried: dict[str, float] = {}
+    for variant in peer.variants:
+        try:
+            server = _launch(case, peer, variant, plan)
+        except UnavailableError as problem:
+            say(f"LEFT OUT: {variant.label}: {problem}")
+            continue
+        try:
+            wrk(server, plan.load_core, 1)
+            rounds = [wrk(server, plan.load_core, 1) for _ in range(2)]
+            tried[variant.label] = min(each.cpu_us_per_request for each in rounds)
+        finally:
             server.stop()
-    rows = summarise(rounds)
-    report = {
-        "command": f"bench/run.py --rounds {options.rounds} --seconds {options.seconds} "
-        f"--connections {options.connections}",
-        "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine(),
-        "versions": versions,
+        say(f"tried: {peer.name}, {variant.label}: {tried[variant.label]:.2f} us CPU")
+    return tried
+
+
+def _launch(case: Case, peer: Peer, variant: Variant, plan: Plan) -> Server:
+    port = free_port()
+    server = Server(peer.name, case, port, variant.launch(case, port))
+    server.start(plan.server_core)
+    return server
+
+
+def _measure_peaks(case: Case, entries: list[Entry], plan: Plan, left_out: dict[str, str]) -> None:
+    for number in range(plan.rounds + 1):  # the first one warms up: caches, interpreters
+        for entry in [each for each in entries if each.peer.name not in left_out]:
+            try:
+                done = wrk(entry.server, plan.load_core, plan.seconds if number else 1)
+                entry.server.check()
+            except (UnavailableError, RuntimeError, OSError) as problem:
+                left_out[entry.peer.name] = f"failed under load: {problem}"
+                entry.peak.clear()
+                say(f"LEFT OUT: {entry.peer.name} failed under load: {problem}")
+                continue
+            if number:
+                entry.peak.append(done)
+                say(
+                    f"{case.name} {number}/{plan.rounds}  {entry.peer.name:20}"
+                    f"{done.rps:10,.0f} requests/s {done.cpu_us_per_request:9.2f} us CPU"
+                )
+
+
+def _results(case: Case, entries: list[Entry], left_out: dict[str, str]) -> dict[str, Any]:
+    rows = []
+    for entry in entries:
+        row = report.row(case.name, entry.peer.name, entry.peak)
+        row["variant"] = entry.variant
+        rows.append(row)
+    report.add_ratios(rows)
+    return {
+        "case": case.name,
+        "title": case.title,
+        "left_out": left_out,
         "rows": rows,
-        "rounds": {name: [asdict(r) for r in results] for name, results in rounds.items()},
+        "servers": {
+            entry.peer.name: {
+                "versions": entry.versions,
+                "command": entry.server.command,
+                "variant": entry.variant,
+                "variants_tried_us": {k: round(v, 2) for k, v in entry.tried.items()},
+                "peak": [asdict(each) for each in entry.peak],
+            }
+            for entry in entries
+        },
     }
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps(report, indent=1) + "\n")
-    print(table(rows))
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

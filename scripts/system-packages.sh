@@ -5,6 +5,7 @@
 #   test    and the C tests
 #   lint    clang-format and clang-tidy
 #   fuzz    clang and its runtime
+#   bench   wrk and nginx
 #
 # Asks for the thing itself, not for the package, so that any way of having it will do.
 # Installs what is missing by apt as root; otherwise prints the one line to run and fails.
@@ -66,11 +67,20 @@ goal_needs() {
         need clang "$here/clang-tool.sh" clang
         need "$(runtime_package)" clang_runtime
         ;;
+    bench)
+        build_needs
+        need wrk command -v wrk
+        need nginx-light nginx_found
+        ;;
     *)
         echo "system-packages.sh: unknown goal $1" >&2
         exit 2
         ;;
     esac
+}
+
+nginx_found() { # Debian keeps it out of an ordinary user's PATH
+    command -v nginx || [ -x /usr/sbin/nginx ]
 }
 
 compiles_cmocka() { pkg-config --exists cmocka; }

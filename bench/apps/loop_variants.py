@@ -1,4 +1,4 @@
-"""The hello under one way of sharing a thread with asyncio: python loop_variants.py WAY PORT."""
+"""The hello under one way of sharing a thread with asyncio: loop_variants.py WAY PORT."""
 
 from __future__ import annotations
 

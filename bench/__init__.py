@@ -1,0 +1,1 @@
+"""The bench: Quintette beside its peers and the limits of the machine (``make bench``)."""

@@ -1,0 +1,1 @@
+"""One Django project, served by every server that can serve Django."""

@@ -1,0 +1,65 @@
+"""What one round of load came to, and the accounting around it."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import time
+from dataclasses import dataclass
+
+from bench.accounting import cpu_ns, rss_mb
+from bench.server import Server
+
+
+@dataclass
+class Round:
+    requests: int
+    seconds: float
+    cpu_us_per_request: float
+    """Of all processes of the server."""
+    rps: float
+    p50_ms: float
+    p99_ms: float
+    errors: int
+    rss_mb: float
+    """Of the process that serves."""
+    client_cpu: float
+    """Share of its core that the load generator used, 0 to 1."""
+
+
+@dataclass
+class Spent:
+    """What a command printed, and what it cost both sides."""
+
+    output: str
+    server_cpu_ns: int
+    client_cpu: float
+    rss_mb: float
+
+
+def run(server: Server, core: int, command: list[str], timeout_s: float) -> Spent:
+    """Run a load generator on a core."""
+    before, children = cpu_ns(server.pids()), _children_s()
+    started = time.monotonic()
+    done = subprocess.run(
+        ["taskset", "-c", str(core), *command],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=timeout_s,
+    )
+    took = time.monotonic() - started
+    pids = server.pids()
+    if done.returncode != 0:
+        raise RuntimeError(f"{command[0]} failed: {done.stderr or done.stdout}")
+    return Spent(
+        done.stdout,
+        cpu_ns(pids) - before,
+        (_children_s() - children) / took,
+        rss_mb(pids),
+    )
+
+
+def _children_s() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime

@@ -1,0 +1,77 @@
+"""One round with wrk: as many requests as the server answers."""
+
+from __future__ import annotations
+
+import re
+import shutil
+
+from bench.cases import Case
+from bench.errors import UnavailableError
+from bench.load.round import Round, run
+from bench.places import BUILD
+from bench.server import Server
+
+TIMEOUT_MARGIN_S = 30
+
+
+def wrk(server: Server, core: int, seconds: int) -> Round:
+    program = shutil.which("wrk")
+    if program is None:
+        raise UnavailableError("wrk is not installed (apt-get install wrk)")
+    case = server.case
+    command = [program, "-t1", f"-c{case.connections}", f"-d{seconds}s", "--latency"]
+    if case.method != "GET":
+        command += ["-s", _script(case)]
+    spent = run(server, core, [*command, server.url], seconds + TIMEOUT_MARGIN_S)
+    counted = re.search(r"(\d+) requests in ([\d.]+)(ms|s|m)", spent.output)
+    if counted is None:
+        raise RuntimeError(f"wrk printed no count:\n{spent.output}")
+    requests = int(counted[1])
+    took = float(counted[2]) * {"ms": 1e-3, "s": 1.0, "m": 60.0}[counted[3]]
+    return Round(
+        requests=requests,
+        seconds=took,
+        cpu_us_per_request=spent.server_cpu_ns / 1000 / max(requests, 1),
+        rps=requests / took,
+        p50_ms=_latency(spent.output, "50%"),
+        p99_ms=_latency(spent.output, "99%"),
+        errors=_errors(spent.output),
+        rss_mb=spent.rss_mb,
+        client_cpu=spent.client_cpu,
+    )
+
+
+def body_file(case: Case) -> str:
+    """The case's body as a file, for load generators to read."""
+    folder = BUILD / "bodies"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / case.name
+    path.write_bytes(case.body)
+    return str(path)
+
+
+def _script(case: Case) -> str:
+    """Static values only: wrk then builds the request once and calls no Lua per request."""
+    path = BUILD / "bodies" / f"{case.name}.lua"
+    body = body_file(case)
+    path.write_text(
+        f'local file = assert(io.open("{body}", "rb"))\n'
+        f'wrk.method = "{case.method}"\n'
+        f'wrk.headers["Content-Type"] = "{case.content_type}"\n'
+        'wrk.body = file:read("*a")\n'
+        "file:close()\n"
+    )
+    return str(path)
+
+
+def _latency(output: str, percentile: str) -> float:
+    found = re.search(rf"{re.escape(percentile)}\s+([\d.]+)(us|ms|s|m)", output)
+    if found is None:
+        raise RuntimeError(f"wrk printed no {percentile}:\n{output}")
+    return float(found[1]) * {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4}[found[2]]
+
+
+def _errors(output: str) -> int:
+    bad = re.search(r"Non-2xx or 3xx responses: (\d+)", output)
+    failed = re.search(r"connect (\d+), read (\d+), write (\d+), timeout (\d+)", output)
+    return int(bad[1] if bad else 0) + sum(int(n) for n in (failed.groups() if failed else ()))

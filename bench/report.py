@@ -1,0 +1,86 @@
+"""From raw rounds to rows and a Markdown table."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable
+from typing import Any
+
+from bench.load.round import Round
+
+CLIENT_BOUND = 0.95
+"""A load generator that used so much of its core was the limit, not the server."""
+
+COLUMNS = [
+    "server",
+    "CPU per request",
+    "spread",
+    "to Quintette",
+    "requests/s",
+    "p50",
+    "p99",
+    "p99 at half peak",
+    "CPU at common rate",
+    "memory",
+]
+
+
+def row(case: str, server: str, rounds: list[Round]) -> dict[str, Any]:
+    cpu = [r.cpu_us_per_request for r in rounds]
+    rps = [r.rps for r in rounds]
+    client = _median(r.client_cpu for r in rounds)
+    return {
+        "case": case,
+        "server": server,
+        "cpu_us_per_request": round(statistics.median(cpu), 2),
+        "cpu_us_spread": [round(min(cpu), 2), round(max(cpu), 2)],
+        "rps": round(statistics.median(rps)),
+        "rps_spread": [round(min(rps)), round(max(rps))],
+        "p50_ms": round(_median(r.p50_ms for r in rounds), 3),
+        "p99_ms": round(_median(r.p99_ms for r in rounds), 3),
+        "rss_mb": round(_median(r.rss_mb for r in rounds), 1),
+        "errors": sum(r.errors for r in rounds),
+        "client_cpu": round(client, 2),
+        "client_bound": client >= CLIENT_BOUND,
+    }
+
+
+def add_ratios(rows: list[dict[str, Any]], ours: str = "quintette") -> None:
+    """CPU per request as a multiple of ours: above 1, the row is dearer than we are."""
+    reference = next((r["cpu_us_per_request"] for r in rows if r["server"] == ours), None)
+    for each in rows:
+        each["ratio_to_quintette"] = (
+            round(each["cpu_us_per_request"] / reference, 2) if reference else None
+        )
+
+
+def table(rows: list[dict[str, Any]], titles: dict[str, str]) -> str:
+    lines = [
+        f"| {' | '.join(COLUMNS)} |",
+        "|---|" + "---:|" * (len(COLUMNS) - 1),
+    ]
+    for each in rows:
+        low, high = each["cpu_us_spread"]
+        lines.append(
+            f"| {titles.get(each['server'], each['server'])} | {each['cpu_us_per_request']:.2f} us "
+            f"| {low:.2f}-{high:.2f} | {_times(each['ratio_to_quintette'])} "
+            f"| {each['rps']:,}{' (client-bound)' if each['client_bound'] else ''} "
+            f"| {each['p50_ms']} ms | {each['p99_ms']} ms "
+            f"| {_unit(each.get('p99_half_peak_ms'), 'ms')} "
+            f"| {_unit(each.get('cpu_us_common_rate'), 'us')} | {each['rss_mb']} MB |"
+        )
+        if each["errors"]:
+            lines[-1] += f" **{each['errors']} errors**"
+    return "\n".join(lines)
+
+
+def _times(ratio: float | None) -> str:
+    return "" if ratio is None else f"{ratio:.2f} x"
+
+
+def _unit(value: float | None, unit: str) -> str:
+    return "" if value is None else f"{value} {unit}"
+
+
+def _median(values: Iterable[float]) -> float:
+    return statistics.median(values)
