@@ -102,7 +102,7 @@ static PyObject *memory_take(PyObject *op, PyObject *unused) {
                               : PyBytes_FromStringAndSize(segment->base, (Py_ssize_t)segment->len);
         if (!piece) Py_CLEAR(out);
         if (piece) PyBytes_ConcatAndDel(&out, piece);
-        q5_conn_sent(self->conn, segment->len, q5_clock_msec());
+        q5_conn_sent(self->conn, segment->len);
     }
     return out;
 }

@@ -191,6 +191,7 @@ static int take_limit(PyObject *limits, const char *name, uint64_t max, uint64_t
     XX("body_floor_per_s", conn.body_floor_per_s, 1u << 30)      \
     XX("keep_alive_msec", conn.keep_alive_msec, 86400000)        \
     XX("write_idle_msec", conn.write_idle_msec, 86400000)        \
+    XX("write_floor_per_s", conn.write_floor_per_s, 1u << 30)    \
     XX("requests_max", conn.requests_max, UINT32_MAX)            \
     XX("connections_max", connections_max, 1u << 20)             \
     XX("memory_max", memory_max, UINT64_MAX / 2)

@@ -161,7 +161,7 @@ static void flush(host *h, size_t step) {
         REQUIRE(h->result.len + len < OUT_MAX);
         memcpy(h->result.out + h->result.len, segment->base, len);
         h->result.len += len;
-        q5_conn_sent(h->conn, len, 1000);
+        q5_conn_sent(h->conn, len);
     }
 }
 

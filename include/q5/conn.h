@@ -35,21 +35,25 @@ typedef struct q5_spool_ops {
 typedef struct q5_conn_config {
     const q5_alloc *alloc;
     q5_h1_limits head_limits;
-    uint64_t body_max;         /* bytes, unless on_head sets x->body_max */
-    uint64_t spool_min;        /* bodies above it go to the spool */
-    q5_msec head_timeout_msec; /* from a head's first byte to its last */
-    q5_msec body_idle_msec;    /* without a byte of the body */
-    uint32_t body_floor_per_s; /* bytes per second on average, after body_idle_msec's third */
-    q5_msec keep_alive_msec;   /* idle between requests */
-    q5_msec write_idle_msec;   /* output that does not move */
-    uint32_t requests_max;     /* per connection */
-    size_t out_high;           /* bytes queued: q5_response_write then answers Q5_AGAIN */
-    size_t out_low;            /* on_drain is called when the queue falls to it */
-    const char *date;          /* 29 bytes, IMF-fixdate; the owner rewrites it each second */
-    q5_spool_ops spool;        /* open == NULL: never spool */
+    uint64_t body_max;          /* bytes, unless on_head sets x->body_max */
+    uint64_t spool_min;         /* bodies above it go to the spool */
+    q5_msec head_timeout_msec;  /* from a head's first byte to its last */
+    q5_msec body_idle_msec;     /* without a byte of the body */
+    uint32_t body_floor_per_s;  /* bytes per second on average, after body_idle_msec's third */
+    q5_msec keep_alive_msec;    /* idle between requests */
+    q5_msec write_idle_msec;    /* output that the client does not take */
+    uint32_t write_floor_per_s; /* bytes per second that it must take while output waits, on average
+                                   over write_idle_msec; 0: one byte in that time will do */
+    uint32_t requests_max;      /* per connection */
+    size_t out_high;            /* bytes queued: q5_response_write then answers Q5_AGAIN */
+    size_t out_low;             /* on_drain is called when the queue falls to it */
+    const char *date;           /* 29 bytes, IMF-fixdate; the owner rewrites it each second */
+    q5_spool_ops spool;         /* open == NULL: never spool */
 } q5_conn_config;
 
-/* DESIGN defaults: 10 MiB, 2.5 MB, 10 s, 30 s, 240 B/s, 15 s, 30 s, 1,000, 256 KiB, 64 KiB. */
+/* DESIGN defaults: 10 MiB, 2.5 MB, 10 s, 30 s, 240 B/s, 15 s, 30 s, 240 B/s, 1,000, 256 KiB, 64
+ * KiB.
+ */
 Q5_EXTERN q5_conn_config q5_conn_config_default(void);
 
 /* Why on_gone was called. */
@@ -63,7 +67,8 @@ typedef enum q5_gone {
 typedef struct q5_app {
     void *ctx;
     /* The head is complete. May set x->body_max, x->route, x->user, or answer at once with a
-     * q5_response_ call: then the body is not read and on_request is not called. */
+     * q5_response_ call: then on_request is not called, and the body is skipped if it is announced
+     * as short, else not read. */
     void (*on_head)(void *ctx, q5_exchange *x);
     /* Head and body are complete. Answer now or later. */
     void (*on_request)(void *ctx, q5_exchange *x);
@@ -195,8 +200,12 @@ typedef struct q5_segment {
 
 /* The queued segments, oldest first; *ret_count may be 0. Valid until the next call. */
 Q5_EXTERN const q5_segment *q5_conn_output(const q5_conn *conn, size_t *ret_count);
-/* The first n bytes of the output have left; called after every attempt to send, with 0 too. */
-Q5_EXTERN void q5_conn_sent(q5_conn *conn, uint64_t n, q5_msec now);
+/* The first n bytes of the output have left. */
+Q5_EXTERN void q5_conn_sent(q5_conn *conn, uint64_t n);
+/* Output waits: the transport takes no more of it for now, and the client is yet to take `held`
+ * bytes of what has left (0 where that is not known). Call it when sending stands still, which
+ * starts the client's time, and before q5_conn_expire. */
+Q5_EXTERN void q5_conn_blocked(q5_conn *conn, uint64_t held, q5_msec now);
 Q5_EXTERN bool q5_conn_has_output(const q5_conn *conn);
 /* The connection has nothing more to send or receive: flush is complete, close the socket. */
 Q5_EXTERN bool q5_conn_finished(const q5_conn *conn);

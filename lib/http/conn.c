@@ -8,6 +8,8 @@
 #define IN_SPACE_MIN 1024
 /* What a connection that has sent nothing yet gets in a drain. */
 #define FIRST_REQUEST_MSEC 1000
+#define SKIP_MAX 65536 /* of a body that nobody wants: more of it costs more than a connection */
+#define SKIP_SPACE 4096
 
 q5_conn_config q5_conn_config_default(void) {
     return (q5_conn_config){
@@ -20,6 +22,7 @@ q5_conn_config q5_conn_config_default(void) {
         .body_floor_per_s = 240,
         .keep_alive_msec = 15000,
         .write_idle_msec = 30000,
+        .write_floor_per_s = 240,
         .requests_max = 1000,
         .out_high = 256u << 10,
         .out_low = 64u << 10,
@@ -99,11 +102,29 @@ static bool keeps_alive(const q5_conn *conn, const q5_exchange *x) {
     return !x->response_close && !conn->drain && (!conn->eof || conn->ahead.len);
 }
 
+bool q5__body_skippable(const q5_conn *conn, const q5_exchange *x) {
+    return conn->state == Q5_CONN_HANDLING && !x->head.chunked && !x->head.expect_continue &&
+           x->head.content_length <= SKIP_MAX;
+}
+
+/* Keeps of what was received what lies behind the body. */
+static int skip_body(q5_conn *conn, q5_exchange *x) {
+    size_t have = x->in.len - x->head_len, length = x->head.content_length;
+    x->body_state = Q5_BODY_COMPLETE;
+    if (have >= length)
+        return q5_buf_append(&conn->ahead, x->in.base + x->head_len + length, have - length);
+    conn->skip_len = (uint32_t)(length - have);
+    return Q5_OK;
+}
+
 static void finish_exchange(q5_conn *conn) {
-    bool keep = keeps_alive(conn, conn->x);
-    detach(conn, conn->x);
+    q5_exchange *x = conn->x;
+    if (!x->response_close && x->body_state != Q5_BODY_COMPLETE && skip_body(conn, x))
+        x->response_close = true;
+    bool keep = keeps_alive(conn, x);
+    detach(conn, x);
     /* The time is set by the next call that knows it: `since` is the head's until then. */
-    conn->state = keep ? Q5_CONN_IDLE : Q5_CONN_END;
+    conn->state = !keep ? Q5_CONN_END : conn->skip_len ? Q5_CONN_SKIP : Q5_CONN_IDLE;
     conn->since_is_stale = true;
 }
 
@@ -204,6 +225,21 @@ static bool backlogged(const q5_conn *conn) {
     return conn->full || conn->segment_count >= Q5__SEGMENTS_BACKLOG;
 }
 
+/* Never more than is to be skipped: what is behind it is a request. */
+static int skip_space(q5_conn *conn, char **ret_base, size_t *ret_len) {
+    if (q5_buf_reserve(&conn->ahead, SKIP_SPACE)) return Q5_ENOMEM;
+    *ret_base = conn->ahead.base;
+    *ret_len = conn->skip_len < SKIP_SPACE ? conn->skip_len : SKIP_SPACE;
+    return Q5_OK;
+}
+
+static void skip_received(q5_conn *conn, size_t n, q5_msec now) {
+    conn->skip_len -= (uint32_t)n;
+    if (conn->skip_len) return;
+    q5_buf_deinit(&conn->ahead);
+    set_state(conn, Q5_CONN_IDLE, now);
+}
+
 int q5_conn_recv_space(q5_conn *conn, char **ret_base, size_t *ret_len) {
     switch (conn->state) {
     case Q5_CONN_IDLE:
@@ -218,6 +254,8 @@ int q5_conn_recv_space(q5_conn *conn, char **ret_base, size_t *ret_len) {
         return q5__body_space(conn->x, ret_base, ret_len);
     case Q5_CONN_HANDLING:
         return Q5_AGAIN;
+    case Q5_CONN_SKIP:
+        return skip_space(conn, ret_base, ret_len);
     default:
         return Q5_DONE;
     }
@@ -238,6 +276,8 @@ void q5_conn_received(q5_conn *conn, size_t n, q5_msec now) {
     } else if (conn->state == Q5_CONN_BODY) {
         q5_exchange *x = conn->x;
         handle_body_status(conn, x, q5__body_received(conn, x, n, now), now);
+    } else if (conn->state == Q5_CONN_SKIP) {
+        skip_received(conn, n, now);
     }
     conn->busy = false;
 }
@@ -252,8 +292,8 @@ void q5_conn_release_idle(q5_conn *conn, q5_msec now) {
 }
 
 bool q5_conn_resume(q5_conn *conn, q5_msec now) {
+    if (conn->since_is_stale) set_state(conn, conn->state, now);
     if (conn->state != Q5_CONN_IDLE) return false;
-    if (conn->since_is_stale) set_state(conn, Q5_CONN_IDLE, now);
     if (conn->ahead.len == 0 || backlogged(conn)) return false;
     conn->busy = true;
     q5_exchange *x = begin_exchange(conn);
@@ -304,12 +344,18 @@ bool q5_conn_finished(const q5_conn *conn) {
     return conn->state == Q5_CONN_END && conn->segment_count == 0;
 }
 
+static void stop_skipping(q5_conn *conn) {
+    conn->lingers = true;
+    conn->state = Q5_CONN_END;
+}
+
 void q5_conn_drain(q5_conn *conn) {
     conn->drain = true;
     /* The first request of a new connection may be under way; closing now would lose it, while a
      * client knows that a connection it has used may be closed. */
     if (conn->requests == 0) return;
     if (conn->state == Q5_CONN_IDLE) conn->state = Q5_CONN_END;
+    if (conn->state == Q5_CONN_SKIP) stop_skipping(conn);
     if (conn->state == Q5_CONN_HEAD && conn->x->in.len == 0)
         q5__conn_abandon(conn, Q5_GONE_SHUTDOWN);
 }
@@ -329,6 +375,8 @@ q5_msec q5_conn_deadline(const q5_conn *conn) {
         return conn->x->in.len ? conn->since + config->head_timeout_msec : idle_deadline(conn);
     case Q5_CONN_BODY:
         return q5__body_deadline(config, conn->x);
+    case Q5_CONN_SKIP:
+        return conn->since + config->head_timeout_msec;
     default:
         return 0;
     }
@@ -343,6 +391,8 @@ void q5_conn_expire(q5_conn *conn, q5_msec now) {
         q5__conn_drop_output(conn);
     } else if (q5_conn_idle(conn)) {
         q5__conn_abandon(conn, Q5_GONE_TIMEOUT);
+    } else if (conn->state == Q5_CONN_SKIP) {
+        stop_skipping(conn);
     } else {
         fault(conn, Q5_ETIMEOUT, 0);
     }

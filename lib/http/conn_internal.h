@@ -17,12 +17,17 @@ typedef enum q5__conn_state {
     Q5_CONN_HEAD, /* some bytes of a head, or room for them */
     Q5_CONN_BODY,
     Q5_CONN_HANDLING, /* the application has the exchange */
+    Q5_CONN_SKIP,     /* the request is answered; the rest of its body is dropped */
     Q5_CONN_END       /* nothing more is received; output may be left */
 } q5__conn_state;
 
 #define Q5__SEGMENTS_INLINE 4
 #define Q5__SEGMENTS_BACKLOG 64 /* queued: no further request is taken */
 #define Q5__SEGMENTS_KEPT 256   /* a larger array is given back when it is empty */
+/* Pieces of a few bytes cost more memory than they count in out_len: so many are as much as
+ * out_high, and so many as out_low. */
+#define Q5__SEGMENTS_HIGH 1024
+#define Q5__SEGMENTS_LOW 256
 
 struct q5_conn {
     const q5_conn_config *config;
@@ -37,10 +42,13 @@ struct q5_conn {
     q5_segment *segments;
     uint32_t segment_first, segment_count, segment_cap;
     uint64_t out_len;
-    q5_buf ahead;      /* received behind the present request */
-    q5_msec since;     /* when the present state began */
-    q5_msec stalled;   /* when output last moved; 0: nothing waits */
-    uint32_t requests; /* heads completed */
+    uint64_t left_len;   /* bytes of output that have left, ever */
+    uint64_t taken_mark; /* how many the client had taken when its present time began */
+    q5_msec stalled;     /* when that was; 0: sending does not stand still */
+    q5_buf ahead;        /* received behind the present request; room for what is skipped */
+    q5_msec since;       /* when the present state began */
+    uint32_t skip_len;   /* bytes of an answered request's body that are yet to come */
+    uint32_t requests;   /* heads completed */
     uint8_t state;
     bool since_is_stale; /* the state began at a time that is not known yet */
     bool busy;           /* inside received/resume/expire: the caller flushes */
@@ -56,6 +64,9 @@ q5_exchange *q5__exchange_acquire(q5_exchange_pool *pool, const q5_conn_config *
 
 /* Queues one segment; on failure its release is called. Q5_OK or Q5_ENOMEM. */
 int q5__conn_queue(q5_conn *conn, const q5_segment *segment);
+/* The answer at its head leaves the connection fit for a next request: the body is announced as
+ * short, and the client does not wait to be asked for it. */
+bool q5__body_skippable(const q5_conn *conn, const q5_exchange *x);
 /* The response is complete: end the exchange now, or when the running call returns. */
 void q5__conn_response_ended(q5_conn *conn);
 /* After a callback: true when the exchange was answered (and is ended here) or given up. */

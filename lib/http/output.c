@@ -10,9 +10,10 @@ static void release(const q5_segment *segment) {
     if (segment->release) segment->release(segment->ctx);
 }
 
-/* Room for one more behind the last: by moving to the front, or to a larger array. */
+/* Room for one more behind the last: by moving to the front, or to a larger array. Each segment is
+ * moved a bounded number of times: there is as much room behind those that were as they take. */
 static int make_room(q5_conn *conn) {
-    if (conn->segment_first) {
+    if (conn->segment_count <= conn->segment_cap / 2) {
         memmove(conn->segments, at(conn, 0), conn->segment_count * sizeof(q5_segment));
         conn->segment_first = 0;
         return Q5_OK;
@@ -20,9 +21,10 @@ static int make_room(q5_conn *conn) {
     uint32_t cap = conn->segment_cap * 2;
     q5_segment *segments = q5_malloc(conn->config->alloc, cap * sizeof(q5_segment));
     if (!segments) return Q5_ENOMEM;
-    memcpy(segments, conn->segments, conn->segment_count * sizeof(q5_segment));
+    memcpy(segments, at(conn, 0), conn->segment_count * sizeof(q5_segment));
     if (conn->segments != conn->inline_segments) q5_free(conn->config->alloc, conn->segments);
     conn->segments = segments;
+    conn->segment_first = 0;
     conn->segment_cap = cap;
     return Q5_OK;
 }
@@ -38,7 +40,8 @@ int q5__conn_queue(q5_conn *conn, const q5_segment *segment) {
     }
     *at(conn, conn->segment_count++) = *segment;
     conn->out_len += segment->len;
-    if (conn->out_len >= conn->config->out_high) conn->full = true;
+    if (conn->out_len >= conn->config->out_high || conn->segment_count >= Q5__SEGMENTS_HIGH)
+        conn->full = true;
     return Q5_OK;
 }
 
@@ -71,9 +74,27 @@ static void shrink(q5_conn *conn) {
     conn->segment_cap = Q5__SEGMENTS_INLINE;
 }
 
-void q5_conn_sent(q5_conn *conn, uint64_t n, q5_msec now) {
-    if (n || !conn->stalled) conn->stalled = now;
+/* What the client must take within write_idle_msec. */
+static uint64_t quota(const q5_conn_config *config) {
+    uint64_t bytes = config->write_floor_per_s * (uint64_t)config->write_idle_msec / 1000;
+    return bytes ? bytes : 1;
+}
+
+void q5_conn_blocked(q5_conn *conn, uint64_t held, q5_msec now) {
+    if (conn->segment_count == 0) return;
+    uint64_t taken = held < conn->left_len ? conn->left_len - held : 0;
+    if (conn->stalled && taken < conn->taken_mark + quota(conn->config)) return;
+    conn->stalled = now;
+    conn->taken_mark = taken;
+}
+
+static bool has_drained(const q5_conn *conn) {
+    return conn->out_len <= conn->config->out_low && conn->segment_count <= Q5__SEGMENTS_LOW;
+}
+
+void q5_conn_sent(q5_conn *conn, uint64_t n) {
     conn->out_len -= n;
+    conn->left_len += n;
     while (n) {
         q5_segment *segment = at(conn, 0);
         if (n < segment->len) {
@@ -90,7 +111,7 @@ void q5_conn_sent(q5_conn *conn, uint64_t n, q5_msec now) {
         if (conn->segment_cap > Q5__SEGMENTS_KEPT) shrink(conn);
     }
     q5_exchange *x = conn->x;
-    if (!conn->full || conn->out_len > conn->config->out_low) return;
+    if (!conn->full || !has_drained(conn)) return;
     conn->full = false;
     if (!x || conn->state != Q5_CONN_HANDLING) return;
     conn->busy = true;

@@ -94,7 +94,8 @@ int q5_response_start(q5_exchange *x, int status) {
     x->status = status;
     x->response_state = Q5_RESPONSE_HEAD;
     if (status_is_bodiless(status)) x->bodiless = true;
-    if (x->body_state != Q5_BODY_COMPLETE) x->response_close = true;
+    if (x->body_state != Q5_BODY_COMPLETE && !q5__body_skippable(x->conn, x))
+        x->response_close = true;
     return Q5_OK;
 }
 

@@ -5,10 +5,12 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 #ifdef __linux__
+#include <linux/sockios.h>
 #include <sys/sendfile.h>
 #endif
 
@@ -41,15 +43,42 @@ static void on_ready(q5_watch *watch, unsigned events) {
     q5__peer_service(peer);
 }
 
+/* Sent, but not yet taken by the client's system. Without it a client would seem to stand still
+ * until so much of the kernel's buffer is free that it asks for more: megabytes. */
+static uint64_t held_bytes(int fd) {
+    int held = 0;
+#if defined(__linux__)
+    if (ioctl(fd, SIOCOUTQ, &held)) return 0;
+#elif defined(SO_NWRITE)
+    socklen_t len = sizeof(held);
+    if (getsockopt(fd, SOL_SOCKET, SO_NWRITE, &held, &len)) return 0;
+#endif
+    return held > 0 ? (uint64_t)held : 0;
+}
+
+static void tell_blocked(q5__peer *peer) {
+    if (peer->blocked && q5_conn_has_output(peer->conn))
+        q5_conn_blocked(peer->conn, held_bytes(peer->watch.fd), peer->server->now);
+}
+
+/* For a client that does not take what it asked for: the kernel would keep that for it. */
+static void reset_at_close(q5__peer *peer) {
+    struct linger none = {.l_onoff = 1};
+    (void)setsockopt(peer->watch.fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+    peer->reset = true;
+}
+
 static void on_timer(q5_timer *timer, q5_msec now) {
     q5__peer *peer = Q5_CONTAINER_OF(timer, q5__peer, timer);
     if (peer->linger_until) {
         q5__peer_close(peer, Q5_GONE_TIMEOUT);
         return;
     }
+    tell_blocked(peer);
     q5_msec due = q5_conn_deadline(peer->conn);
     if (due && due <= now) {
         peer->server->stats.timeouts++;
+        if (peer->blocked) reset_at_close(peer);
         q5_conn_expire(peer->conn, now);
     }
     q5__peer_service(peer);
@@ -229,11 +258,11 @@ static progress write_some(q5__peer *peer) {
             if (errno == EINTR) continue;
             if (errno != EAGAIN && errno != EWOULDBLOCK) return DEAD;
             peer->blocked = true;
-            n = 0;
-        } else if (n == 0) {
-            return DEAD; /* the file is shorter than was promised */
+            tell_blocked(peer);
+            break;
         }
-        q5_conn_sent(peer->conn, (uint64_t)n, peer->server->now);
+        if (n == 0) return DEAD; /* the file is shorter than was promised */
+        q5_conn_sent(peer->conn, (uint64_t)n);
         total += (size_t)n;
         if (total >= FLUSH_MAX) break;
     }
@@ -299,7 +328,8 @@ void q5__peer_service(q5__peer *peer) {
     }
     if (q5_conn_finished(peer->conn)) {
         /* Closing a socket with unread bytes resets it, and may destroy the answer on its way. */
-        if (q5_conn_lingers(peer->conn) || (peer->readable && !peer->eof_told))
+        bool unread = q5_conn_lingers(peer->conn) || (peer->readable && !peer->eof_told);
+        if (unread && !peer->reset)
             linger(peer);
         else
             q5__peer_close(peer, Q5_GONE_PEER);

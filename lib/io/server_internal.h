@@ -52,6 +52,7 @@ struct q5__peer {
     bool eof;      /* the peer closed its side */
     bool eof_told;
     bool blocked; /* the kernel takes no more output for now */
+    bool reset;   /* the client is not worth a proper end */
     union {
         struct sockaddr any;
         struct sockaddr_in v4;

@@ -46,6 +46,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     body_idle_seconds: Seconds = 30.0
     body_floor_bytes_per_second: Annotated[int, Meta(ge=0)] = 240
     write_idle_seconds: Seconds = 30.0
+    write_floor_bytes_per_second: Annotated[int, Meta(ge=0)] = 240
     keep_alive_seconds: Seconds = 15.0
     requests_per_connection: Count = 1000
     connections_max: Count = 10_000
@@ -70,6 +71,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
             "body_idle_msec": _msec(self.body_idle_seconds),
             "body_floor_per_s": self.body_floor_bytes_per_second,
             "write_idle_msec": _msec(self.write_idle_seconds),
+            "write_floor_per_s": self.write_floor_bytes_per_second,
             "keep_alive_msec": _msec(self.keep_alive_seconds),
             "requests_max": self.requests_per_connection,
             "connections_max": self.connections_max,

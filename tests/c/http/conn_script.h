@@ -21,7 +21,8 @@ typedef struct rig {
     q5_conn *conn; /* NULL once rig_destroy_conn was called */
     q5_msec now;
     size_t cut;      /* bytes received at a time; 0: what there is room for */
-    size_t send_max; /* bytes that the client still reads; SIZE_MAX: all */
+    size_t send_max; /* bytes that the client's connection still takes; SIZE_MAX: all */
+    size_t held;     /* of those that it took, how many the client has not read */
     bool eof_gives_up;
     int fd; /* of /file */
     q5_exchange *later[RIG_LATER_MAX];
@@ -288,8 +289,11 @@ static inline void rig_flush(rig *r) {
         size_t len = segment->len < r->send_max ? (size_t)segment->len : r->send_max;
         rig_take(r, segment, len);
         if (r->send_max != SIZE_MAX) r->send_max -= len;
-        q5_conn_sent(r->conn, len, r->now);
-        if (len == 0) return;
+        if (len == 0) {
+            q5_conn_blocked(r->conn, r->held, r->now);
+            return;
+        }
+        q5_conn_sent(r->conn, len);
     }
 }
 
@@ -327,6 +331,7 @@ static inline void rig_eof(rig *r) {
 /* The clock moves on, and the connection's deadline with it. */
 static inline void rig_wait(rig *r, q5_msec msec) {
     r->now += msec;
+    if (q5_conn_has_output(r->conn)) q5_conn_blocked(r->conn, r->held, r->now);
     q5_conn_expire(r->conn, r->now);
     rig_flush(r);
 }

@@ -105,8 +105,12 @@ class Client:
         self.send(GOOD)
         return self.answer().status == 200
 
-    def _more(self) -> None:
-        data = self.sock.recv(65536)
+    def read_some(self, size: int) -> None:
+        """Takes at most so many bytes from the connection; the next answer() begins with them."""
+        self._more(size)
+
+    def _more(self, size: int = 65536) -> None:
+        data = self.sock.recv(size)
         if not data:
             raise EOFError(f"the answer is cut: {self._data!r}")
         self._data += data

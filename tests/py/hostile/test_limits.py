@@ -147,6 +147,41 @@ def test_client_that_does_not_read(hasty: ServerProcess) -> None:
             client.answer()
 
 
+@pytest.fixture(scope="module")
+def paced() -> Iterator[ServerProcess]:
+    """20,000 bytes must be read in each second."""
+    with server(limits={"write_idle_msec": 1000, "write_floor_per_s": 20_000}) as process:
+        yield process
+
+
+def test_client_that_reads_a_trickle(paced: ServerProcess) -> None:
+    before = paced.look()
+    with paced.connect(receive_buffer=4096) as client:
+        client.send(b"GET /big HTTP/1.1\r\nHost: h\r\n\r\n")
+        end = time.monotonic() + PATIENCE
+        # Reset, so that the kernel does not go on with what it has: megabytes.
+        with pytest.raises(ConnectionResetError):  # noqa: PT012
+            while time.monotonic() < end:
+                client.sock.recv(50)
+                time.sleep(0.01)
+        after = paced.look()
+        assert after["timeouts"] == before["timeouts"] + 1
+        assert after["connections"] == 0
+
+
+def test_client_that_reads_slowly_but_steadily(paced: ServerProcess) -> None:
+    """For longer than the kernel takes to ask the server for more: its buffer holds megabytes."""
+    before = paced.look()["timeouts"]
+    with paced.connect(receive_buffer=65536) as client:
+        client.send(b"GET /big HTTP/1.1\r\nHost: h\r\n\r\n" * 5 + GOOD)
+        for _ in range(150):
+            client.read_some(4000)
+            time.sleep(0.02)
+        assert [len(client.answer().body) for _ in range(5)] == [3_000_000] * 5
+        assert client.answer().status == 200
+    assert paced.look()["timeouts"] == before
+
+
 # --- counts
 
 
@@ -228,6 +263,57 @@ def test_413_reaches_a_client_that_sends_on() -> None:
                 client.send(b"x" * 20_000_000)
                 assert client.answer().status == 413
                 assert client.ends()
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """Its static files answer a POST at its head."""
+    root = tmp_path_factory.mktemp("static")
+    (root / "a.txt").write_text("a")
+    with server(root=str(root), limits={"head_timeout_msec": HEAD_MSEC}) as process:
+        yield process
+
+
+def refused(length: int, *, path: str = "/static/a.txt") -> bytes:
+    return f"POST {path} HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n".encode()
+
+
+@pytest.mark.parametrize("length", [1, 100, 4000, 65536])
+@pytest.mark.parametrize("apart", [False, True])
+def test_short_body_of_a_refused_request_is_skipped(
+    files: ServerProcess, length: int, apart: bool
+) -> None:
+    with files.connect() as client:
+        for _ in range(3):
+            body = b"GET / HTTP/1.1\r\n\r\n".ljust(length, b"x")[:length]
+            client.send(refused(length) if apart else refused(length) + body)
+            answer = client.answer()
+            assert answer.status == 405
+            assert not answer.closes
+            if apart:
+                client.send(body)
+            assert client.is_kept()
+
+
+def test_long_body_of_a_refused_request_ends_the_connection(files: ServerProcess) -> None:
+    with files.connect() as client:
+        client.send(refused(65537) + b"x" * 65537 + GOOD)
+        answer = client.answer()
+        assert answer.status == 405
+        assert answer.closes
+        assert client.ends()
+
+
+def test_skipped_body_that_does_not_come(files: ServerProcess) -> None:
+    before = files.look()
+    with files.connect() as client:
+        client.send(refused(1000))
+        assert client.answer().status == 405
+        assert trickle(client, b"x", 0.02) < 1
+        assert client.ends()
+    after = files.look()
+    assert after["timeouts"] == before["timeouts"] + 1
+    assert after["requests"] == before["requests"] + 1
 
 
 def test_large_body_goes_to_a_file() -> None:
