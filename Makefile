@@ -19,7 +19,7 @@ EXT_OUTPUT := $(CURDIR)/python/quintette
 .PHONY: help
 help: ## List the verbs
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
-	  while IFS='|' read -r verb text; do printf '  make %-12s %s\n' "$$verb" "$$text"; done
+	  while IFS='|' read -r verb text; do printf '  make %-20s %s\n' "$$verb" "$$text"; done
 
 # --- set-up -----------------------------------------------------------------
 
@@ -65,6 +65,11 @@ fuzz: ## Fuzz each parser for FUZZ_TIME seconds, from its corpus
 .PHONY: bench
 bench: setup ## Measure Quintette beside its peers; ARGS=--quick, see ARGS=--help
 	@scripts/bench.sh $(ARGS)
+
+.PHONY: bench-instructions
+bench-instructions: setup ## Count instructions per request, against the committed baseline
+	@scripts/system-packages.sh instructions
+	@scripts/bench-instructions.sh $(ARGS)
 
 .PHONY: lint
 lint: setup ## Formatters, linters and type checkers, all of them

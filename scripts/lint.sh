@@ -41,7 +41,7 @@ if [ "${1:-}" = --fix ]; then
     $bin/ruff check --fix --quiet .
     $bin/ruff format --quiet .
     # shellcheck disable=SC2046  # a list of names
-    "$(scripts/clang-tool.sh clang-format)" -i $(c_files lib include binding tests/c fuzz examples)
+    "$(scripts/clang-tool.sh clang-format)" -i $(c_files lib include binding tests/c fuzz examples bench)
 fi
 
 check "ruff check" $bin/ruff check --quiet .
@@ -50,7 +50,7 @@ check "mypy quintette" $bin/mypy python/quintette
 check "mypy atlas" typed_atlas
 # shellcheck disable=SC2046  # a list of names
 check "clang-format" "$(scripts/clang-tool.sh clang-format)" --dry-run -Werror \
-    $(c_files lib include binding tests/c fuzz examples)
+    $(c_files lib include binding tests/c fuzz examples bench)
 check "clang-tidy" clang_tidy
 check "tree" $bin/python scripts/check_tree.py
 

@@ -1,11 +1,12 @@
 #!/bin/sh
 # Make sure that the system packages of a goal are there: system-packages.sh GOAL
 #
-#   build   what the extension needs
-#   test    and the C tests
-#   lint    clang-format and clang-tidy
-#   fuzz    clang and its runtime
-#   bench   wrk and nginx
+#   build          what the extension needs
+#   test           and the C tests
+#   lint           clang-format and clang-tidy
+#   fuzz           clang and its runtime
+#   bench          wrk and nginx
+#   instructions   what counts them: valgrind with its headers
 #
 # Asks for the thing itself, not for the package, so that any way of having it will do.
 # Installs what is missing by apt as root; otherwise prints the one line to run and fails.
@@ -62,6 +63,10 @@ goal_needs() {
         need clang-format "$here/clang-tool.sh" clang-format
         need clang-tidy "$here/clang-tool.sh" clang-tidy
         ;;
+    instructions)
+        build_needs
+        need valgrind callgrind_found
+        ;;
     fuzz)
         build_needs
         need clang "$here/clang-tool.sh" clang
@@ -82,6 +87,8 @@ goal_needs() {
 nginx_found() { # Debian keeps it out of an ordinary user's PATH
     command -v nginx || [ -x /usr/sbin/nginx ]
 }
+
+callgrind_found() { command -v valgrind && compiles valgrind/callgrind.h; }
 
 compiles_cmocka() { pkg-config --exists cmocka; }
 
