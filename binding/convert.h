@@ -21,4 +21,14 @@ PyObject *q5py_exception_take(void);
 /* Sets it again; steals the reference. */
 void q5py_exception_set(PyObject *exception);
 
+/* The attribute, if there is one. 1: *ret is a new reference; 0: *ret is NULL; -1 with an
+ * exception, and *ret is NULL. */
+static inline int q5py_find_attribute(PyObject *object, PyObject *name, PyObject **ret) {
+#if PY_VERSION_HEX >= 0x030D0000
+    return PyObject_GetOptionalAttr(object, name, ret);
+#else
+    return _PyObject_LookupAttr(object, name, ret);
+#endif
+}
+
 #endif

@@ -1,5 +1,5 @@
 /* The module: its state, its functions, and the types that the other files add. */
-#include "q5py.h"
+#include "django.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -77,6 +77,12 @@ static PyObject *module_set_request_class(PyObject *module, PyObject *cls) {
 static PyMethodDef module_methods[] = {
     {"listen", (PyCFunction)(void (*)(void))module_listen, METH_VARARGS | METH_KEYWORDS,
      listen_doc},
+    {"set_django", q5py_set_django, METH_O,
+     "set_django(parts)\n\nThe objects of Django that its request path uses, by name."},
+    {"close_response", q5py_close_response, METH_O, "close_response(response): response.close()"},
+    {"has_other_receivers", q5py_has_other_receivers, METH_O,
+     "has_other_receivers(signal) -> bool: than Django's own, for whichever sender. Of\n"
+     "request_started or request_finished."},
     {"set_request_class", module_set_request_class, METH_O, set_request_class_doc},
     {NULL, NULL, 0, NULL},
 };
@@ -126,8 +132,9 @@ static int intern_names(q5py_state *state) {
 static int module_exec(PyObject *module) {
     q5py_state *state = get_state(module);
     static int (*const inits[])(PyObject *, q5py_state *) = {
-        q5py_init_poller, q5py_init_server, q5py_init_request, q5py_init_task,   q5py_init_threads,
-        q5py_init_router, q5py_init_plan,   q5py_init_call,    q5py_init_memory, q5py_init_stream,
+        q5py_init_poller,  q5py_init_server, q5py_init_request,        q5py_init_task,
+        q5py_init_threads, q5py_init_router, q5py_init_plan,           q5py_init_call,
+        q5py_init_memory,  q5py_init_stream, q5py_init_django_handler,
     };
     if (intern_names(state) || import_all(state)) return -1;
     for (size_t i = 0; i < Q5_ARRAY_LEN(inits); i++)
@@ -146,7 +153,7 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg) {
 #define XX(name) Py_VISIT(state->name);
     Q5PY_IMPORTS(XX)
 #undef XX
-    return 0;
+    return state->django ? q5py_django_traverse(state->django, visit, arg) : 0;
 }
 
 static int module_clear(PyObject *module) {
@@ -160,6 +167,8 @@ static int module_clear(PyObject *module) {
 #define XX(name) Py_CLEAR(state->str_##name);
     Q5PY_NAMES(XX)
 #undef XX
+    q5py_django_free(state->django);
+    state->django = NULL;
     return 0;
 }
 

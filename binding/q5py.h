@@ -9,6 +9,8 @@
 #include "q5/conn.h"
 #include "q5/server.h"
 
+#include "django_names.h"
+
 /* Names that are looked up often; interned once per module. X-macro: XX(identifier). */
 #define Q5PY_NAMES(XX)           \
     XX(close)                    \
@@ -37,7 +39,8 @@
     XX(_loop)                    \
     XX(get_loop)                 \
     XX(start)                    \
-    XX(__anext__)
+    XX(__anext__)                \
+    Q5PY_DJANGO_NAMES(XX)
 
 /* The module's types. */
 #define Q5PY_TYPES(XX) \
@@ -52,7 +55,8 @@
     XX(plan)           \
     XX(call)           \
     XX(memory)         \
-    XX(stream)
+    XX(stream)         \
+    XX(django_handler)
 
 /* Objects of other modules that are used while serving. */
 #define Q5PY_IMPORTS(XX)                                     \
@@ -81,6 +85,7 @@ typedef struct q5py_state {
 #define XX(name) PyObject *str_##name;
     Q5PY_NAMES(XX)
 #undef XX
+    struct q5py_django *django;   /* owned; NULL until set_django() */
     struct q5py_task *free_tasks; /* see task.c */
     int free_task_count;
 } q5py_state;

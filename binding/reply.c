@@ -1,6 +1,8 @@
 /* From a reply to the response, on the loop's thread. */
 #include "server.h"
 
+#include "django.h"
+
 #include <unistd.h>
 
 void q5py_reply_clear(q5py_reply *reply) {
@@ -123,9 +125,7 @@ static int send_whole(q5py_flight *flight) {
 /* ---- closing --------------------------------------------------------------------------------- */
 
 static void close_closer(q5py_flight *flight, PyObject *closer) {
-    PyObject *done = PyObject_CallMethodNoArgs(closer, flight->server->state->str_close);
-    if (!done) q5py_server_error(flight->server, NULL);
-    Py_XDECREF(done);
+    if (q5py_response_close(flight->server->state, closer)) q5py_server_error(flight->server, NULL);
     Py_DECREF(closer);
 }
 

@@ -6,6 +6,8 @@ from selectors import BaseSelector, SelectorKey
 from typing import Any, Self
 
 from _typeshed import FileDescriptorLike
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 
 # --- typed API: plan.c, router.c, call.c
 
@@ -144,6 +146,19 @@ class Server:
 class Stream:
     def write(self, chunk: bytes | str, /) -> bool: ...
     def drained(self) -> Future[None]: ...
+
+# --- Django's request path: django_*.c
+
+class DjangoHandler:
+    """BaseHandler's methods in C; a base in front of it."""
+
+    def __call__(self, request: HttpRequest, /) -> HttpResponseBase: ...
+    def get_response(self, request: HttpRequest, /) -> HttpResponseBase: ...
+    def _get_response(self, request: HttpRequest, /) -> HttpResponseBase: ...
+
+def set_django(parts: dict[str, Any], /) -> None: ...
+def has_other_receivers(signal: Any, /) -> bool: ...
+def close_response(response: Any, /) -> None: ...
 
 # --- the rest is still to be described
 

@@ -16,45 +16,31 @@ from typing import Any, cast
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core import signals
-from django.core.cache import close_caches
-from django.core.handlers.base import BaseHandler, reset_urlconf
+from django.core.handlers.base import BaseHandler
 from django.db import close_old_connections, reset_queries
-from django.dispatch import Signal
 from django.http import FileResponse
 from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
 
+from quintette import _quintette
 from quintette.http.files import sendable
 from quintette.http.request import Request
+from quintette.server import parts
+from quintette.server.parts import FILE_BLOCK_SIZE
 from quintette.server.threads import RequestThread, RequestThreads
 
-# Files that the kernel cannot send are read in pieces of this size, as Django's ASGI handler does.
-FILE_BLOCK_SIZE = 64 * 1024
 # Idle threads kept for asynchronous views that call synchronous code.
 IDLE_THREADS_MAX = 32
 
-# Django's own receivers of request_started and request_finished. They tidy up what belongs to the
-# thread they run in, so for a request that used no thread there is nothing to do.
-_PER_THREAD = {id(f) for f in (reset_queries, close_old_connections, close_caches, reset_urlconf)}
+parts.hand_over()
 
 
-class SyncHandler(BaseHandler):
+class SyncHandler(_quintette.DjangoHandler, BaseHandler):
+    """Its ``__call__`` and what it calls are in C, by Django's names: see binding/django.h."""
+
     def __init__(self) -> None:
         super().__init__()
         self.load_middleware()
-
-    def __call__(self, request: Request) -> HttpResponseBase:
-        set_script_prefix(_script_prefix())
-        signals.request_started.send(sender=type(self), environ=request.environ)
-        try:
-            response = self.get_response(request)
-        except BaseException:
-            # A broken error page, or DEBUG_PROPAGATE_EXCEPTIONS: the server answers 500.
-            request.close()
-            signals.request_finished.send(sender=type(self))
-            raise
-        _prepare(response, type(self))
-        return response
 
 
 class AsyncHandler(BaseHandler):
@@ -75,7 +61,7 @@ class AsyncHandler(BaseHandler):
         sender = type(self)
         try:
             set_script_prefix(_script_prefix())
-            if _has_other_receivers(signals.request_started):
+            if _quintette.has_other_receivers(signals.request_started):
                 await signals.request_started.asend(sender=sender, scope=_scope(request))
             response: Any = await self.get_response_async(request)
         except BaseException:
@@ -95,7 +81,7 @@ class AsyncHandler(BaseHandler):
         self._threads.close()
 
     def _close(self, thread: RequestThread, close: Callable[[], None]) -> None:
-        if not thread.used and not _has_other_receivers(signals.request_finished):
+        if not thread.used and not _quintette.has_other_receivers(signals.request_finished):
             close()
             thread.release()
             return
@@ -124,13 +110,6 @@ def _scope(request: Request) -> dict[str, Any]:
         "client": request.client,
         "server": request.server,
     }
-
-
-def _has_other_receivers(signal: Signal) -> bool:
-    """Than Django's own, for whichever sender."""
-    # An entry is ((id of receiver, id of sender), receiver, ...). A dispatch_uid in place of the
-    # first id counts as another one.
-    return not {entry[0][0] for entry in signal.receivers} <= _PER_THREAD
 
 
 def _first_in_thread() -> None:

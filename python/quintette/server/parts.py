@@ -1,0 +1,148 @@
+"""What of Django and asgiref the extension carries out itself.
+
+Some of it is private, so each piece is looked at before it is handed over: a piece that is not what
+is known here (another version, or somebody's patch: an APM agent, say) is handed over as None, and
+the extension then calls Django's public function in its place.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from contextvars import ContextVar
+from types import FunctionType, ModuleType
+from typing import Any
+
+import django.core.cache
+import django.core.handlers.base
+import django.db
+from asgiref.local import Local
+from django.conf import settings
+from django.core import signals
+from django.core.cache import close_caches
+from django.core.handlers.base import BaseHandler, reset_urlconf
+from django.db import close_old_connections, reset_queries
+from django.dispatch import Signal
+from django.http.response import FileResponse, HttpResponseBase
+from django.urls import base as urls_base
+from django.utils.connection import BaseConnectionHandler
+
+from quintette import _quintette
+from quintette.http.files import sendable
+
+# Files that the kernel cannot send are read in pieces of this size, as Django's ASGI handler does.
+FILE_BLOCK_SIZE = 64 * 1024
+
+
+def hand_over() -> None:
+    """Called when the handlers are imported. A second call does no harm."""
+    _quintette.set_django(
+        {**_signal_parts(), **_local_parts(), **_response_parts(), **_handler_parts()}
+    )
+
+
+def _signal_parts() -> dict[str, Any]:
+    own = {
+        "reset_queries": _own(django.db, "reset_queries", reset_queries),
+        "close_old_connections": _own(django.db, "close_old_connections", close_old_connections),
+        "close_caches": _own(django.core.cache, "close_caches", close_caches),
+        "reset_urlconf": _own(django.core.handlers.base, "reset_urlconf", reset_urlconf),
+    }
+    return {
+        **own,
+        "request_started": signals.request_started,
+        "request_finished": signals.request_finished,
+        "signal_class": Signal,
+        "signal_send": _own_method(Signal, "send"),
+        "signal_live": _own_method(Signal, "_live_receivers"),
+    }
+
+
+def _local_parts() -> dict[str, Any]:
+    knows_all = _own_method(BaseConnectionHandler, "all") is not None
+    urlconfs, storage_class = _variable(urls_base._urlconfs)  # type: ignore[attr-defined]
+    prefixes, _ = _variable(urls_base._prefixes)  # type: ignore[attr-defined]
+    caches: Any = django.core.cache.caches
+    connections: Any = django.db.connections
+    cached, _ = _variable(caches._connections) if knows_all else (None, None)
+    return {
+        "settings": settings,
+        "set_urlconf": urls_base.set_urlconf,
+        "set_script_prefix": urls_base.set_script_prefix,
+        "urlconfs": urlconfs,
+        "prefixes": prefixes,
+        "storage_class": storage_class,
+        "connections": connections,
+        "connections_local": connections._connections,
+        "connections_storage": _thread_storage(connections._connections) if knows_all else None,
+        "caches": caches,
+        "caches_local": caches._connections,
+        "caches_storage": cached,
+    }
+
+
+def _response_parts() -> dict[str, Any]:
+    return {
+        "response_class": HttpResponseBase,
+        "response_close": _own_method(HttpResponseBase, "close"),
+        "file_response_class": FileResponse,
+        "sendable": sendable,
+    }
+
+
+def _handler_parts() -> dict[str, Any]:
+    base: Any = django.core.handlers.base
+    return {
+        "base_handler": BaseHandler,
+        **{
+            f"handler_{name}": _own_method(BaseHandler, name)
+            for name in (
+                "get_response",
+                "_get_response",
+                "resolve_request",
+                "make_view_atomic",
+                "check_response",
+                "process_exception_by_middleware",
+            )
+        },
+        "iscoroutinefunction": base.iscoroutinefunction,
+        "async_to_sync": base.async_to_sync,
+        "log_response": base.log_response,
+        "file_block_size": FILE_BLOCK_SIZE,
+    }
+
+
+def _own_method(cls: type, name: str) -> Any:
+    module = sys.modules[cls.__module__]
+    return _own(module, f"{cls.__qualname__}.{name}", vars(cls).get(name))
+
+
+def _own(module: ModuleType, qualname: str, function: Any) -> Any:
+    """The function if its module defines it under that name; None for what has replaced it."""
+    if type(function) is not FunctionType or function.__globals__ is not vars(module):
+        return None
+    return function if function.__code__.co_qualname == qualname else None
+
+
+def _variable(local: Any) -> tuple[ContextVar[Any] | None, type | None]:
+    """The variable in which a Local that follows the context keeps its values, and the class that
+    wraps their dict there (None: the dict itself is there)."""
+    storage = getattr(local, "_storage", None)
+    variable = getattr(storage, "_data", None)
+    if not isinstance(local, Local) or type(variable) is not ContextVar:
+        return None, None
+    if getattr(local, "_thread_critical", False):
+        return None, None
+    module = sys.modules[Local.__module__]
+    wrapper = getattr(module, "_Storage", None)
+    if wrapper is not None and getattr(wrapper, "__slots__", ()) != ("thread_id", "data"):
+        return None, None
+    return variable, wrapper
+
+
+def _thread_storage(local: Any) -> threading.local | None:
+    """Where a thread-critical Local keeps its values in threads without an event loop."""
+    critical = getattr(local, "_thread_critical", type(local).__name__ == "_ThreadCriticalLocal")
+    storage = getattr(local, "_storage", None)
+    known = isinstance(local, Local) and critical and type(storage) is threading.local
+    return storage if known else None
