@@ -107,7 +107,7 @@ static void exchange(rig *r, const char *text, size_t len) {
     const q5_segment *segments = q5_conn_output(r->conn, &count);
     for (size_t i = 0; i < count; i++)
         total += segments[i].len;
-    q5_conn_sent(r->conn, total, NOW_MSEC);
+    q5_conn_sent(r->conn, total);
     if (q5_conn_resume(r->conn, NOW_MSEC)) bench_fail("more than one request");
 }
 
