@@ -6,10 +6,8 @@ import statistics
 from collections.abc import Iterable
 from typing import Any
 
-from bench.load.round import Round
-
-CLIENT_BOUND = 0.95
-"""A load generator that used so much of its core was the limit, not the server."""
+from bench.load.openloop import RateRound
+from bench.load.round import CLIENT_BOUND, Round
 
 COLUMNS = [
     "server",
@@ -45,6 +43,25 @@ def row(case: str, server: str, rounds: list[Round]) -> dict[str, Any]:
     }
 
 
+def half_peak(rounds: list[RateRound]) -> dict[str, Any]:
+    """Latency at half of a server's own peak. A round whose rate was not held counts as it came."""
+    return {
+        "p99_half_peak_ms": round(_median(r.p99_ms for r in rounds), 3),
+        "p99_half_peak_spread": [min(r.p99_ms for r in rounds), max(r.p99_ms for r in rounds)],
+        "half_peak_rate": round(_median(r.rate for r in rounds)),
+        "half_peak_held": all(r.held for r in rounds),
+    }
+
+
+def common_rate(rounds: list[RateRound]) -> dict[str, Any]:
+    """CPU at the one rate that every server of the case can hold."""
+    return {
+        "cpu_us_common_rate": round(_median(r.cpu_us_per_request for r in rounds), 2),
+        "common_rate": round(_median(r.rate for r in rounds)),
+        "common_rate_held": all(r.held for r in rounds),
+    }
+
+
 def add_ratios(rows: list[dict[str, Any]], ours: str = "quintette") -> None:
     """CPU per request as a multiple of ours: above 1, the row is dearer than we are."""
     reference = next((r["cpu_us_per_request"] for r in rows if r["server"] == ours), None)
@@ -52,6 +69,16 @@ def add_ratios(rows: list[dict[str, Any]], ours: str = "quintette") -> None:
         each["ratio_to_quintette"] = (
             round(each["cpu_us_per_request"] / reference, 2) if reference else None
         )
+
+
+def section(results: dict[str, Any], titles: dict[str, str]) -> str:
+    """A case's heading, table and what is missing from it."""
+    lines = ["", f"### {results['title'][0].upper()}{results['title'][1:]}", ""]
+    lines += [table(results["rows"], titles), ""]
+    lines += [
+        f"Left out: {titles.get(name, name)}: {why}\n" for name, why in results["left_out"].items()
+    ]
+    return "\n".join(lines)
 
 
 def table(rows: list[dict[str, Any]], titles: dict[str, str]) -> str:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import statistics
+import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from http.client import HTTPException
 from typing import Any
 
 from bench import report
 from bench.cases import Case
 from bench.errors import UnavailableError
+from bench.load.openloop import RateRound, openloop
 from bench.load.round import Round
 from bench.load.wrk import wrk
 from bench.peers import Peer, Variant
@@ -21,6 +26,8 @@ class Plan:
 
     rounds: int = 5
     seconds: int = 2
+    rate_rounds: int = 3
+    rate_seconds: int = 1
     server_core: int = 0
     load_core: int = 1
 
@@ -34,33 +41,72 @@ class Entry:
     server: Server
     versions: dict[str, str]
     peak: list[Round] = field(default_factory=list)
+    half: list[RateRound] = field(default_factory=list)
+    common: list[RateRound] = field(default_factory=list)
     tried: dict[str, float] = field(default_factory=dict)
     """CPU per request of each variant in the trial, in microseconds."""
+
+    def peak_rps(self) -> float:
+        return statistics.median(each.rps for each in self.peak)
+
+
+COMMON_SHARE = 0.8
+"""The common rate, as a share of the slowest peer's peak."""
+FAILURES = (UnavailableError, RuntimeError, OSError, HTTPException, subprocess.TimeoutExpired)
+"""What a peer may do to us without the others' being lost."""
 
 
 def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+class Ring:
+    """The servers of a case that still stand, measured in turn."""
+
+    def __init__(self, case: Case, left_out: dict[str, str]) -> None:
+        self.case = case
+        self.entries: list[Entry] = []
+        self.left_out = left_out
+
+    def leave_out(self, name: str, problem: object) -> None:
+        self.left_out[name] = str(problem)
+        say(f"LEFT OUT: {name}: {problem}")
+
+    def turn(self, what: str, rounds: int, load: Callable[[Entry], str]) -> None:
+        """So many rounds of a load; a server that fails in one is stopped and left out."""
+        for number in range(1, rounds + 1):
+            for entry in list(self.entries):
+                try:
+                    came = load(entry)
+                except FAILURES as problem:
+                    entry.server.stop()
+                    self.entries.remove(entry)
+                    self.leave_out(entry.peer.name, f"failed under load: {problem}")
+                    continue
+                say(f"{self.case.name} {what} {number}/{rounds}  {entry.peer.name:20}{came}")
+
+    def stop(self) -> None:
+        for entry in self.entries:
+            entry.server.stop()
+
+
 def run_case(case: Case, peers: list[Peer], plan: Plan) -> dict[str, Any]:
     """Raw rounds and rows of a case. Servers that fail are left out, and named."""
     say(f"== {case.name}: {case.title}")
-    left_out: dict[str, str] = {}
-    entries: list[Entry] = []
+    ring = Ring(case, {})
     try:
         for peer in peers:
             if case.name not in peer.cases:
                 continue
             try:
-                entries.append(_start(case, peer, plan))
-            except (UnavailableError, RuntimeError) as problem:
-                left_out[peer.name] = str(problem)
-                say(f"LEFT OUT: {problem}")
-        _measure_peaks(case, entries, plan, left_out)
+                ring.entries.append(_start(case, peer, plan))
+            except FAILURES as problem:
+                ring.leave_out(peer.name, problem)
+        _measure_peaks(plan, ring)
+        _measure_rates(plan, ring)
     finally:
-        for entry in entries:
-            entry.server.stop()
-    return _results(case, [entry for entry in entries if entry.peak], left_out)
+        ring.stop()
+    return _results(case, ring)
 
 
 def _start(case: Case, peer: Peer, plan: Plan) -> Entry:
@@ -81,8 +127,8 @@ def _try_variants(case: Case, peer: Peer, plan: Plan) -> dict[str, float]:
     for variant in peer.variants:
         try:
             server = _launch(case, peer, variant, plan)
-        except UnavailableError as problem:
-            say(f"LEFT OUT: {variant.label}: {problem}")
+        except FAILURES as problem:
+            say(f"LEFT OUT: {peer.name}, {variant.label}: {problem}")
             continue
         try:
             wrk(server, plan.load_core, 1)
@@ -101,36 +147,51 @@ def _launch(case: Case, peer: Peer, variant: Variant, plan: Plan) -> Server:
     return server
 
 
-def _measure_peaks(case: Case, entries: list[Entry], plan: Plan, left_out: dict[str, str]) -> None:
-    for number in range(plan.rounds + 1):  # the first one warms up: caches, interpreters
-        for entry in [each for each in entries if each.peer.name not in left_out]:
-            try:
-                done = wrk(entry.server, plan.load_core, plan.seconds if number else 1)
-                entry.server.check()
-            except (UnavailableError, RuntimeError, OSError) as problem:
-                left_out[entry.peer.name] = f"failed under load: {problem}"
-                entry.peak.clear()
-                say(f"LEFT OUT: {entry.peer.name} failed under load: {problem}")
-                continue
-            if number:
-                entry.peak.append(done)
-                say(
-                    f"{case.name} {number}/{plan.rounds}  {entry.peer.name:20}"
-                    f"{done.rps:10,.0f} requests/s {done.cpu_us_per_request:9.2f} us CPU"
-                )
+def _measure_peaks(plan: Plan, ring: Ring) -> None:
+    def load(entry: Entry) -> str:
+        done = wrk(entry.server, plan.load_core, plan.seconds)
+        entry.server.check()
+        entry.peak.append(done)
+        return f"{done.rps:10,.0f} requests/s {done.cpu_us_per_request:9.2f} us CPU"
+
+    # Caches and adaptive interpreters.
+    ring.turn("warm-up", 1, lambda entry: f"{wrk(entry.server, plan.load_core, 1).rps:10,.0f}")
+    ring.turn("peak", plan.rounds, load)
 
 
-def _results(case: Case, entries: list[Entry], left_out: dict[str, str]) -> dict[str, Any]:
+def _measure_rates(plan: Plan, ring: Ring) -> None:
+    peers = [entry.peak_rps() for entry in ring.entries if not entry.peer.limit]
+    common = COMMON_SHARE * min(peers, default=0.0)
+
+    def half(entry: Entry) -> str:
+        rate = entry.peak_rps() / 2
+        done = openloop(entry.server, plan.load_core, rate, plan.rate_seconds)
+        entry.half.append(done)
+        return f"{done.rate:10,.0f} due/s {done.p99_ms:9.2f} ms p99"
+
+    def same(entry: Entry) -> str:
+        done = openloop(entry.server, plan.load_core, common, plan.rate_seconds)
+        entry.common.append(done)
+        return f"{done.rate:10,.0f} due/s {done.cpu_us_per_request:9.2f} us CPU"
+
+    ring.turn("half", plan.rate_rounds, half)
+    if common:
+        ring.turn("common", plan.rate_rounds, same)
+
+
+def _results(case: Case, ring: Ring) -> dict[str, Any]:
     rows = []
-    for entry in entries:
+    for entry in ring.entries:
         row = report.row(case.name, entry.peer.name, entry.peak)
+        row |= report.half_peak(entry.half) if entry.half else {}
+        row |= report.common_rate(entry.common) if entry.common else {}
         row["variant"] = entry.variant
         rows.append(row)
     report.add_ratios(rows)
     return {
         "case": case.name,
         "title": case.title,
-        "left_out": left_out,
+        "left_out": ring.left_out,
         "rows": rows,
         "servers": {
             entry.peer.name: {
@@ -139,7 +200,9 @@ def _results(case: Case, entries: list[Entry], left_out: dict[str, str]) -> dict
                 "variant": entry.variant,
                 "variants_tried_us": {k: round(v, 2) for k, v in entry.tried.items()},
                 "peak": [asdict(each) for each in entry.peak],
+                "half": [asdict(each) for each in entry.half],
+                "common": [asdict(each) for each in entry.common],
             }
-            for entry in entries
+            for entry in ring.entries
         },
     }

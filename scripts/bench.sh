@@ -44,11 +44,14 @@ if [ "$(cat "$venv/.stamp" 2>/dev/null)" != "$(stamp_now)" ]; then
     stamp_now >"$venv/.stamp"
 fi
 
-# The limits of the machine, and the load generators.
+# The limits of the machine, and the load generator for fixed rates.
 scripts/system-packages.sh bench || echo "Measuring without what is missing." >&2
 build=build/release
 { [ -f $build/build.ninja ] || cmake --preset release; } >build/bench/build.log 2>&1 &&
     ninja -C $build hello >>build/bench/build.log 2>&1 ||
     { cat build/bench/build.log >&2; echo "LEFT OUT: examples/c/hello does not build" >&2; }
+{ [ -f build/bench/load/build.ninja ] || cmake -S bench/load -B build/bench/load -G Ninja; } \
+    >build/bench/build.log 2>&1 && ninja -C build/bench/load >>build/bench/build.log 2>&1 ||
+    { cat build/bench/build.log >&2; echo "LEFT OUT: the rates (bench/load does not build)" >&2; }
 
 exec "$python" -m bench "$@"

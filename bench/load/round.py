@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from bench.accounting import cpu_ns, rss_mb
 from bench.server import Server
 
+CLIENT_BOUND = 0.95
+"""A load generator that used so much of its core was the limit, not the server."""
+
 
 @dataclass
 class Round:

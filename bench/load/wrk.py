@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 import shutil
 
-from bench.cases import Case
 from bench.errors import UnavailableError
+from bench.load.request import wrk_script
 from bench.load.round import Round, run
-from bench.places import BUILD
 from bench.server import Server
 
 TIMEOUT_MARGIN_S = 30
@@ -21,7 +20,7 @@ def wrk(server: Server, core: int, seconds: int) -> Round:
     case = server.case
     command = [program, "-t1", f"-c{case.connections}", f"-d{seconds}s", "--latency"]
     if case.method != "GET":
-        command += ["-s", _script(case)]
+        command += ["-s", str(wrk_script(case))]
     spent = run(server, core, [*command, server.url], seconds + TIMEOUT_MARGIN_S)
     counted = re.search(r"(\d+) requests in ([\d.]+)(ms|s|m)", spent.output)
     if counted is None:
@@ -39,29 +38,6 @@ def wrk(server: Server, core: int, seconds: int) -> Round:
         rss_mb=spent.rss_mb,
         client_cpu=spent.client_cpu,
     )
-
-
-def body_file(case: Case) -> str:
-    """The case's body as a file, for load generators to read."""
-    folder = BUILD / "bodies"
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / case.name
-    path.write_bytes(case.body)
-    return str(path)
-
-
-def _script(case: Case) -> str:
-    """Static values only: wrk then builds the request once and calls no Lua per request."""
-    path = BUILD / "bodies" / f"{case.name}.lua"
-    body = body_file(case)
-    path.write_text(
-        f'local file = assert(io.open("{body}", "rb"))\n'
-        f'wrk.method = "{case.method}"\n'
-        f'wrk.headers["Content-Type"] = "{case.content_type}"\n'
-        'wrk.body = file:read("*a")\n'
-        "file:close()\n"
-    )
-    return str(path)
 
 
 def _latency(output: str, percentile: str) -> float:

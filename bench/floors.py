@@ -1,0 +1,96 @@
+"""The floors that a release must hold, checked against results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+Row = dict[str, Any]
+Rows = dict[tuple[str, str], Row]
+"""By case and server."""
+
+DJANGO_SERVERS = ("django-gunicorn", "django-granian", "django-uvicorn", "django-fastpysgi")
+P99_MAX_MS = 2.0
+OURS = "quintette"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    floor: str
+    met: bool | None
+    """None: not measured."""
+    detail: str
+
+    def line(self) -> str:
+        word = {True: "met", False: "MISSED", None: "not measured"}[self.met]
+        return f"{word:12}  {self.floor}: {self.detail}"
+
+
+def check(rows: list[Row]) -> list[Verdict]:
+    by_key = {(row["case"], row["server"]): row for row in rows}
+    found = [_rps_at_least(by_key, "hello", "nginx", 0.75)]
+    for case in ("hello", "body"):
+        found.append(_cpu_at_most(by_key, case, ("django-bolt",), 1 / 2))
+        found.append(_cpu_at_most(by_key, case, ("fastapi",), 1 / 8))
+    found.append(_cpu_at_most(by_key, "django_view", DJANGO_SERVERS, 0.5))
+    found.append(_cpu_at_most(by_key, "django_view_middleware", DJANGO_SERVERS, 0.85))
+    cases = dict.fromkeys(row["case"] for row in rows)
+    found += [
+        _rss_at_most(by_key, case, "fastapi") for case in cases if (case, "fastapi") in by_key
+    ]
+    found += [_p99_at_half_peak(by_key, case) for case in cases]
+    return found
+
+
+def _compared(
+    rows: Rows, case: str, others: tuple[str, ...], floor: str, judge: Callable[[Row, Row], Verdict]
+) -> Verdict:
+    """The judgement on our row and the cheapest of the others."""
+    ours = rows.get((case, OURS))
+    theirs = [rows[case, other] for other in others if (case, other) in rows]
+    if ours is None or not theirs:
+        return Verdict(floor, None, "no results")
+    return judge(ours, min(theirs, key=lambda row: row["cpu_us_per_request"]))
+
+
+def _cpu_at_most(rows: Rows, case: str, others: tuple[str, ...], share: float) -> Verdict:
+    name = others[0] if len(others) == 1 else "the best Django server"
+    floor = f"{case}: CPU per request at most {share:.3g} of {name}'s"
+
+    def judge(ours: Row, theirs: Row) -> Verdict:
+        mine, other = ours["cpu_us_per_request"], theirs["cpu_us_per_request"]
+        detail = f"{mine} us / {other} us ({theirs['server']}) = {mine / other:.3f}"
+        return Verdict(floor, mine <= share * other, detail)
+
+    return _compared(rows, case, others, floor, judge)
+
+
+def _rps_at_least(rows: Rows, case: str, other: str, share: float) -> Verdict:
+    floor = f"{case}: requests/s at least {share:.3g} of {other}'s"
+
+    def judge(ours: Row, theirs: Row) -> Verdict:
+        detail = f"{ours['rps']:,} / {theirs['rps']:,} = {ours['rps'] / theirs['rps']:.3f}"
+        if theirs["client_bound"]:
+            detail += f" ({other} was bound by the client)"
+        return Verdict(floor, ours["rps"] >= share * theirs["rps"], detail)
+
+    return _compared(rows, case, (other,), floor, judge)
+
+
+def _rss_at_most(rows: Rows, case: str, other: str) -> Verdict:
+    floor = f"{case}: memory of the worker at most {other}'s"
+
+    def judge(ours: Row, theirs: Row) -> Verdict:
+        detail = f"{ours['rss_mb']} MB / {theirs['rss_mb']} MB"
+        return Verdict(floor, ours["rss_mb"] <= theirs["rss_mb"], detail)
+
+    return _compared(rows, case, (other,), floor, judge)
+
+
+def _p99_at_half_peak(rows: Rows, case: str) -> Verdict:
+    floor = f"{case}: p99 at half of our own peak at most {P99_MAX_MS:g} ms"
+    p99 = rows.get((case, OURS), {}).get("p99_half_peak_ms")
+    if p99 is None:
+        return Verdict(floor, None, "no results")
+    return Verdict(floor, p99 <= P99_MAX_MS, f"{p99} ms")
