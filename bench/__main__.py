@@ -42,21 +42,16 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--list", action="store_true", help="cases, servers, time; measure nothing")
     parser.add_argument("--case", action="append", choices=list(cases.BY_NAME), metavar="NAME")
     parser.add_argument("--server", action="append", choices=list(peers.BY_NAME), metavar="NAME")
-    parser.add_argument(
-        "--rounds", type=at_least(1), default=plan.rounds, help="of the peak (%(default)s)"
-    )
-    parser.add_argument(
-        "--seconds", type=at_least(1), default=plan.seconds, help="of one (%(default)s)"
-    )
-    parser.add_argument(
-        "--rate-rounds",
-        type=at_least(0),
-        default=plan.rate_rounds,
-        help="at each rate (%(default)s)",
-    )
-    parser.add_argument("--rate-seconds", type=at_least(1), default=plan.rate_seconds)
-    parser.add_argument("--server-core", type=at_least(0), default=plan.server_core)
-    parser.add_argument("--load-core", type=at_least(0), default=plan.load_core)
+    for option, least, value, meaning in (
+        ("--rounds", 1, plan.rounds, "of the peak"),
+        ("--seconds", 1, plan.seconds, "of one such round"),
+        ("--rate-rounds", 0, plan.rate_rounds, "at each of the two rates"),
+        ("--rate-seconds", 1, plan.rate_seconds, "of one such round"),
+        ("--server-core", 0, plan.server_core, "where the servers run"),
+        ("--load-core", 0, plan.load_core, "where the load runs"),
+    ):
+        text = f"{meaning} (%(default)s)"
+        parser.add_argument(option, type=at_least(least), default=value, help=text, metavar="N")
     parser.add_argument("--quick", action="store_true", help="a glance: few, short rounds")
     parser.add_argument("--output", type=Path, default=RESULTS, help="a folder (bench/results)")
     parser.add_argument(
@@ -66,10 +61,9 @@ def parse() -> argparse.Namespace:
         metavar="RESULTS.json",
         help="judge results (default: all in OUTPUT), measure nothing; 1 if one is missed",
     )
-    options = parser.parse_args()
-    if options.quick:
-        vars(options).update(QUICK)
-    return options
+    if parser.parse_args().quick:
+        parser.set_defaults(**QUICK)
+    return parser.parse_args()
 
 
 def at_least(least: int) -> Callable[[str], int]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from functools import partial
 
-from bench.cases import DJANGO, Case
+from bench.cases import DJANGO, STATIC, Case
 from bench.peers.base import BIN, Peer, Variant, only
 from bench.peers.granian import granian
 from bench.peers.uvicorn import uvicorn
+from bench.places import STATIC as STATIC_ROOT
 from bench.server import Launch
 
 SETTINGS = {"DJANGO_SETTINGS_MODULE": "bench.apps.site.settings"}
@@ -17,13 +18,20 @@ ASGI = "bench.apps.site.asgi:application"
 PLAIN = DJANGO | {"hello", "json_1k", "json_10k", "upload"}
 
 
+def _settings(case: Case) -> dict[str, str]:
+    """WhiteNoise serves the files where the server does not."""
+    return SETTINGS | ({"BENCH_MIDDLEWARE": "whitenoise"} if case.name in STATIC else {})
+
+
 def _gunicorn(kind: str, threads: int, case: Case, port: int) -> Launch:
     command = [str(BIN / "gunicorn"), "--bind", f"127.0.0.1:{port}", "--workers", "1"]
     command += ["--worker-class", kind, "--threads", str(threads), "--log-level", "error"]
-    return Launch([*command, WSGI], SETTINGS)
+    return Launch([*command, WSGI], _settings(case))
 
 
 def _granian(options: tuple[str, ...], case: Case, port: int) -> Launch:
+    if case.name in STATIC:
+        options += ("--static-path-route", "/static", "--static-path-mount", str(STATIC_ROOT))
     return Launch(granian(WSGI, "wsgi", port, *options), SETTINGS)
 
 
@@ -33,25 +41,25 @@ def _uvicorn(case: Case, port: int) -> Launch:
 
 def _fastpysgi(case: Case, port: int) -> Launch:
     command = [sys.executable, "-m", "bench.apps.fastpysgi_django", str(port)]
-    return Launch(command, SETTINGS)
+    return Launch(command, _settings(case))
 
 
 PEERS = [
     Peer(
         "django-gunicorn",
         "Django on gunicorn",
-        PLAIN,
+        PLAIN | STATIC,
         (
             Variant("gthread, 4 threads", partial(_gunicorn, "gthread", 4)),
             Variant("gthread, 1 thread", partial(_gunicorn, "gthread", 1)),
             Variant("sync", partial(_gunicorn, "sync", 1)),
         ),
-        packages=("django", "gunicorn"),
+        packages=("django", "gunicorn", "whitenoise"),
     ),
     Peer(
         "django-granian",
         "Django on granian (WSGI)",
-        PLAIN,
+        PLAIN | STATIC,
         (
             Variant("default blocking threads", partial(_granian, ())),
             Variant("1 blocking thread", partial(_granian, ("--blocking-threads", "1"))),
@@ -68,8 +76,8 @@ PEERS = [
     Peer(
         "django-fastpysgi",
         "Django on fastpysgi (WSGI)",
-        PLAIN,
+        PLAIN | STATIC,
         only(_fastpysgi),
-        packages=("django", "fastpysgi"),
+        packages=("django", "fastpysgi", "whitenoise"),
     ),
 ]

@@ -1,6 +1,7 @@
 """Settings of the Django project as every server gets them.
 
-``BENCH_MIDDLEWARE=default`` switches the seven middleware classes of ``startproject`` on.
+``BENCH_MIDDLEWARE`` is ``none``, ``default`` (the seven classes of ``startproject``), or
+``whitenoise``, for servers that leave static files to the project.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
 ]
-MIDDLEWARE = (
-    [
+MIDDLEWARE = {
+    "none": [],
+    "default": [
         "django.middleware.security.SecurityMiddleware",
         "django.contrib.sessions.middleware.SessionMiddleware",
         "django.middleware.common.CommonMiddleware",
@@ -30,10 +32,9 @@ MIDDLEWARE = (
         "django.contrib.auth.middleware.AuthenticationMiddleware",
         "django.contrib.messages.middleware.MessageMiddleware",
         "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    ]
-    if os.environ.get("BENCH_MIDDLEWARE") == "default"
-    else []
-)
+    ],
+    "whitenoise": ["whitenoise.middleware.WhiteNoiseMiddleware"],
+}[os.environ.get("BENCH_MIDDLEWARE", "none")]
 USE_TZ = True
 STATIC_URL = "/static/"
 STATIC_ROOT = os.environ.get("BENCH_STATIC_ROOT", str(Path(__file__).parent / "no-static"))
