@@ -56,6 +56,16 @@ static int status_of(q5py_state *state, PyObject *response) {
     return (int)status;
 }
 
+/* Sets reply->reason if the response was given a phrase of its own. 0, or -1 with an exception. */
+static int reason_of(q5py_state *state, PyObject *response, q5py_reply *reply) {
+    reply->reason = PyObject_GetAttr(response, state->str__reason_phrase);
+    if (reply->reason == Py_None) Py_CLEAR(reply->reason);
+    if (!PyErr_Occurred()) return 0;
+    if (!PyErr_ExceptionMatches(PyExc_AttributeError)) return -1;
+    PyErr_Clear();
+    return 0;
+}
+
 /* Truth of an attribute that may be missing; -1 with an exception. */
 static int flag_of(PyObject *object, PyObject *name) {
     PyObject *value = PyObject_GetAttr(object, name);
@@ -122,7 +132,7 @@ static int stream_of(q5py_state *state, PyObject *response, q5py_reply *reply) {
 int q5py_reply_from_django(q5py_state *state, PyObject *response, q5py_reply *reply) {
     q5py_reply_init(reply);
     reply->status = status_of(state, response);
-    if (reply->status < 0) goto fail;
+    if (reply->status < 0 || reason_of(state, response, reply) < 0) goto fail;
     reply->fields = fields_of(state, response);
     if (reply->fields == NULL) goto fail;
     int streaming = flag_of(response, state->str_streaming);

@@ -24,6 +24,7 @@
     XX(is_async)                 \
     XX(OutputString)             \
     XX(_store)                   \
+    XX(_reason_phrase)           \
     XX(call_soon)                \
     XX(context)                  \
     XX(add_done_callback)        \

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 void q5py_reply_clear(q5py_reply *reply) {
+    Py_CLEAR(reply->reason);
     Py_CLEAR(reply->fields);
     Py_CLEAR(reply->body);
     Py_CLEAR(reply->stream);
@@ -28,7 +29,7 @@ static int as_slice(PyObject *text, q5_slice *ret) {
         *ret = q5_slice_make(PyUnicode_DATA(text), (size_t)PyUnicode_GET_LENGTH(text));
         return 0;
     }
-    PyErr_Format(PyExc_TypeError, "header names and values are latin-1 str or bytes, not %R", text);
+    PyErr_Format(PyExc_TypeError, "what a head has is latin-1 str or bytes, not %R", text);
     return -1;
 }
 
@@ -59,14 +60,24 @@ static int add_fields(q5_exchange *x, PyObject *fields) {
     return rc;
 }
 
+/* 0 or -1 with an exception. */
+static int start(q5_exchange *x, const q5py_reply *reply) {
+    q5_slice reason;
+    if (reply->reason && as_slice(reply->reason, &reason)) return -1;
+    int status = reply->reason ? q5_response_start_reason(x, reply->status, reason)
+                               : q5_response_start(x, reply->status);
+    if (status == Q5_EHEADER_OUT)
+        PyErr_Format(PyExc_ValueError, "invalid reason phrase %R", reply->reason);
+    else if (status)
+        q5py_raise_status(status);
+    return status ? -1 : 0;
+}
+
 int q5py_reply_start(q5py_flight *flight) {
     q5_exchange *x = flight->x;
     q5py_reply *reply = &flight->reply;
-    int status = q5_response_start(x, reply->status);
-    if (status) {
-        q5py_raise_status(status);
-        return -1;
-    }
+    if (start(x, reply)) return -1;
+    int status = Q5_OK;
     if (reply->lines.len) status = q5_response_lines(x, reply->lines);
     if (!status && (!reply->fields || add_fields(x, reply->fields) == 0)) return 0;
     if (status) q5py_raise_status(status);

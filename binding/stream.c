@@ -22,6 +22,11 @@ typedef struct q5py_feed {
     bool posted, started, full, ended, failed;
 } q5py_feed;
 
+/* Nothing of the body would be sent, so the iterator is not begun: it may have no end. */
+static bool body_is_unwanted(const q5_exchange *x, int status) {
+    return x->bodiless || status == 204 || status == 205 || status == 304;
+}
+
 /* ---- feed: the worker's side ----------------------------------------------------------------- */
 
 static void feed_sleep(q5py_feed *feed) {
@@ -108,7 +113,8 @@ void q5py_feed_run(q5py_flight *flight) {
         return;
     }
     feed_post(feed); /* the head need not wait for the first chunk */
-    if (feed_all(feed, flight->reply.stream)) {
+    if (!body_is_unwanted(flight->x, flight->reply.status) &&
+        feed_all(feed, flight->reply.stream)) {
         feed->failed = true;
         q5py_server_error(flight->server, flight->request);
     }
@@ -264,8 +270,18 @@ PyObject *q5py_streams_attribute(const char *name) {
     return value;
 }
 
+static void end_without_body(q5py_flight *flight) {
+    if (q5_response_stream(flight->x, -1) == Q5_OK) q5_response_end(flight->x);
+    q5py_reply_close(flight);
+    q5py_flight_end(flight);
+}
+
 void q5py_pump_start(q5py_flight *flight) {
     q5py_state *state = flight->server->state;
+    if (body_is_unwanted(flight->x, flight->reply.status)) {
+        end_without_body(flight);
+        return;
+    }
     PyObject *pump = q5py_streams_attribute("pump");
     stream_object *stream =
         pump ? (stream_object *)state->stream_type->tp_alloc(state->stream_type, 0) : NULL;

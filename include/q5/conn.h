@@ -230,6 +230,9 @@ Q5_EXTERN void q5_conn_set_wake(q5_conn *conn, void (*wake)(q5_conn *conn, void 
 /* Begins with a status of 200-599. Q5_ESTATE when one was begun, Q5_ECLOSED, Q5_ENOMEM.
  * Date is added; Content-Length, Transfer-Encoding and Connection are the library's own. */
 Q5_EXTERN int q5_response_start(q5_exchange *x, int status);
+/* The same with a reason phrase of one's own, which may be empty (RFC 9112, 4). Q5_EHEADER_OUT when
+ * it has CR, LF, NUL or another control byte than a tab: nothing is begun. */
+Q5_EXTERN int q5_response_start_reason(q5_exchange *x, int status, q5_slice reason);
 /* Adds a field. Q5_EHEADER_OUT when the name is no token or the value has CR, LF, NUL or another
  * control byte. Connection: close is obeyed; Content-Length becomes the declared length of a
  * stream; Transfer-Encoding, Keep-Alive and further Connection options are dropped. */

@@ -59,13 +59,12 @@ static void put(q5_buf *out, const char *text, size_t len) {
     out->len += len;
 }
 
-static void put_status_line(q5_buf *out, int status) {
-    q5_slice reason = q5_reason_phrase(status);
+static void put_status_line(q5_buf *out, int status, q5_slice reason) {
     char code[4] = {(char)('0' + status / 100), (char)('0' + status / 10 % 10),
                     (char)('0' + status % 10), ' '};
     put(out, "HTTP/1.1 ", 9);
     put(out, code, 4);
-    put(out, reason.base, reason.len);
+    if (reason.len) put(out, reason.base, reason.len);
     put(out, "\r\nDate: ", 8);
 }
 
@@ -79,16 +78,17 @@ static bool status_is_unframed(int status) {
     return status == 204 || status == 304;
 }
 
-int q5_response_start(q5_exchange *x, int status) {
+/* reason NULL: the usual one. */
+static int start(q5_exchange *x, int status, const q5_slice *reason) {
     int rc = check(x, x->response_state == Q5_RESPONSE_NONE);
     if (rc) return rc;
     if (status < 200 || status > 599) return Q5_EINVAL;
-    rc = q5_buf_reserve(&x->out, HEAD_RESERVE);
+    rc = q5_buf_reserve(&x->out, HEAD_RESERVE + (reason ? reason->len : 0));
     if (rc) return cut(x, rc);
-    if (status == 200)
+    if (status == 200 && !reason)
         put(&x->out, "HTTP/1.1 200 OK\r\nDate: ", 23);
     else
-        put_status_line(&x->out, status);
+        put_status_line(&x->out, status, reason ? *reason : q5_reason_phrase(status));
     put(&x->out, x->conn->config->date, DATE_LEN);
     put(&x->out, "\r\n", 2);
     x->status = status;
@@ -97,6 +97,10 @@ int q5_response_start(q5_exchange *x, int status) {
     if (x->body_state != Q5_BODY_COMPLETE && !q5__body_skippable(x->conn, x))
         x->response_close = true;
     return Q5_OK;
+}
+
+int q5_response_start(q5_exchange *x, int status) {
+    return start(x, status, NULL);
 }
 
 void q5_response_reset(q5_exchange *x) {
@@ -112,15 +116,24 @@ static bool token_byte(unsigned char c) {
     return c && strchr("!#$%&'*+-.^_`|~", c) != NULL;
 }
 
+/* Nothing that ends a line or that a terminal obeys. */
+static bool valid_text(q5_slice text) {
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.base[i];
+        if ((c < 0x20 && c != '\t') || c == 0x7f) return false;
+    }
+    return true;
+}
+
 static bool valid_field(q5_slice name, q5_slice value) {
     if (name.len == 0) return false;
     for (size_t i = 0; i < name.len; i++)
         if (!token_byte((unsigned char)name.base[i])) return false;
-    for (size_t i = 0; i < value.len; i++) {
-        unsigned char c = (unsigned char)value.base[i];
-        if ((c < 0x20 && c != '\t') || c == 0x7f) return false;
-    }
-    return true;
+    return valid_text(value);
+}
+
+int q5_response_start_reason(q5_exchange *x, int status, q5_slice reason) {
+    return valid_text(reason) ? start(x, status, &reason) : Q5_EHEADER_OUT;
 }
 
 static bool parse_length(q5_slice value, int64_t *ret) {

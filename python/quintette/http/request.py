@@ -11,7 +11,7 @@ first access stores it in the instance, and assignment works as on any attribute
 from __future__ import annotations
 
 import os
-from io import BytesIO
+from io import BytesIO, RawIOBase
 from typing import IO, Any
 
 from django.conf import settings
@@ -29,6 +29,22 @@ _wire_scheme = _quintette.Request.scheme.__get__
 
 # Bytes of a spooled body that are read ahead.
 _READ_AHEAD = 64 * 1024
+
+
+class _NoInput(RawIOBase):
+    """wsgi.input of requests without a body. Has no state, so one serves them all."""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        return 0
+
+    def close(self) -> None:
+        pass
+
+
+_NO_INPUT = _NoInput()
 
 
 class Request(_quintette.Request, HttpRequest):
@@ -82,10 +98,13 @@ class Request(_quintette.Request, HttpRequest):
         meta["wsgi.url_scheme"] = _wire_scheme(self)
         meta["wsgi.multithread"] = True
         meta["wsgi.multiprocess"] = True
-        # A chunked body has been received as a whole: say its length as CGI wants (RFC 3875,
-        # 4.1.2), since Django's and others' parsers read nothing without it.
-        if self.body_len and "CONTENT_LENGTH" not in meta:
-            meta["CONTENT_LENGTH"] = str(self.body_len)
+        if self.body_len:
+            # A chunked body has been received as a whole: say its length as CGI wants (RFC 3875,
+            # 4.1.2), since Django's and others' parsers read nothing without it.
+            meta.setdefault("CONTENT_LENGTH", str(self.body_len))
+            meta["wsgi.input"] = self._stream
+        else:
+            meta["wsgi.input"] = _NO_INPUT
         return meta
 
     @property
@@ -163,8 +182,10 @@ class Request(_quintette.Request, HttpRequest):
         limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         if limit is not None and self.body_len > limit:
             raise RequestDataTooBig("Request body exceeded settings.DATA_UPLOAD_MAX_MEMORY_SIZE.")
+        # What was taken from wsgi.input is gone; all of a stream in memory is given without a copy.
+        stream = self.__dict__.get("_stream")
         try:
-            body = self.body_bytes()
+            body = self.body_bytes() if stream is None else stream.read()
         except OSError as error:
             raise UnreadablePostError(*error.args) from error
         self._body = body

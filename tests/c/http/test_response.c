@@ -186,6 +186,63 @@ static void test_fields(void **state) {
     }
 }
 
+typedef struct reason_row {
+    const char *why;
+    int status;
+    q5_slice reason;
+    int want;
+    const char *line;
+} reason_row;
+
+static const reason_row reason_rows[] = {
+    {"RFC 9112, 4: words, spaces, tabs", 200, T("Fine by\tme"), Q5_OK, "200 Fine by\tme"},
+    {"obs-text", 404, T("Nichts da f\xfcr Sie"), Q5_OK, "404 Nichts da f\xfcr Sie"},
+    {"none", 500, T(""), Q5_OK, "500 "},
+    {"the status decides about the body", 204, T("Nothing"), Q5_OK, "204 Nothing"},
+    {"CRLF: CWE-113", 200, T("OK\r\nSet-Cookie: a=b"), Q5_EHEADER_OUT, NULL},
+    {"LF", 200, T("OK\nX: y"), Q5_EHEADER_OUT, NULL},
+    {"CR", 200, T("OK\rX"), Q5_EHEADER_OUT, NULL},
+    {"NUL", 200, T("O\0K"), Q5_EHEADER_OUT, NULL},
+    {"escape", 200, T("\x1b[2J"), Q5_EHEADER_OUT, NULL},
+    {"DEL", 200, T("\x7f"), Q5_EHEADER_OUT, NULL},
+    {"status out of range", 199, T("Odd"), Q5_EINVAL, NULL},
+};
+
+static void test_reason(void **state) {
+    (void)state;
+    for (size_t i = 0; i < Q5_ARRAY_LEN(reason_rows); i++) {
+        const reason_row *want = &reason_rows[i];
+        char output[256];
+        rig r;
+        q5_exchange *x = waiting(&r, GET("/later"));
+        int status = q5_response_start_reason(x, want->status, want->reason);
+        if (status != want->want) fail_msg("%s: %s", want->why, q5_status_name(status));
+        if (status) assert_status(q5_response_start(x, 204), Q5_OK); /* nothing was begun */
+        assert_status(q5_response_send(x, q5_slice_make(NULL, 0), NULL, NULL), Q5_OK);
+        rig_flush(&r);
+        snprintf(output, sizeof(output), "HTTP/1.1 %s\r\n%s\r\n",
+                 want->line ? want->line : "204 No Content",
+                 status || want->status == 204 ? "" : "Content-Length: 0\r\n");
+        if (strcmp(rig_output(&r), output) != 0) fail_msg("%s: %s", want->why, r.out);
+        rig_deinit(&r);
+    }
+}
+
+/* A phrase has no bound but memory: it must not run over the room that heads have. */
+static void test_long_reason(void **state) {
+    (void)state;
+    static char text[5000];
+    memset(text, 'x', sizeof(text));
+    rig r;
+    q5_exchange *x = waiting(&r, GET("/later"));
+    assert_status(q5_response_start_reason(x, 200, q5_slice_make(text, sizeof(text))), Q5_OK);
+    assert_status(q5_response_send(x, q5_slice_make(NULL, 0), NULL, NULL), Q5_OK);
+    rig_flush(&r);
+    assert_memory_equal(rig_output(&r), "HTTP/1.1 200 xxx", 16);
+    assert_int_equal(strspn(r.out + 13, "x"), sizeof(text));
+    rig_deinit(&r);
+}
+
 /* RFC 9110, 9.3.2: what GET would have said, without the body being made. */
 static void test_head_with_declared_length(void **state) {
     (void)state;
@@ -338,6 +395,8 @@ int main(void) {
         cmocka_unit_test(test_streams),
         cmocka_unit_test(test_back_pressure),
         cmocka_unit_test(test_fields),
+        cmocka_unit_test(test_reason),
+        cmocka_unit_test(test_long_reason),
         cmocka_unit_test(test_head_with_declared_length),
         cmocka_unit_test(test_declared_length_of_a_stream),
         cmocka_unit_test(test_problem),

@@ -311,6 +311,95 @@ def test_unusual_results_become_500(live: Live) -> None:
     assert "42" in str(server.errors[0])
 
 
+# --- reason phrases
+
+
+def exchange(server: LiveServer, data: bytes) -> bytes:
+    """What comes until the server closes."""
+    with server.connect() as sock:
+        sock.sendall(data)
+        return b"".join(iter(lambda: sock.recv(65536), b""))
+
+
+@pytest.mark.parametrize(
+    ("make", "line"),
+    [
+        (lambda: HttpResponse(reason="Fine by me"), b"HTTP/1.1 200 Fine by me"),
+        (lambda: HttpResponse(status=599, reason="Caf\xe9"), b"HTTP/1.1 599 Caf\xe9"),
+        (lambda: HttpResponse(status=404), b"HTTP/1.1 404 Not Found"),
+        (lambda: StreamingHttpResponse([b"x"], reason="Piece by piece"), b"HTTP/1.1 200 Piece by"),
+    ],
+    ids=["given", "latin-1", "usual", "streamed"],
+)
+@pytest.mark.parametrize("is_async", [False, True])
+def test_reason_phrase(live: Live, make: Callable[[], Any], line: bytes, is_async: bool) -> None:
+    async def aview(request: HttpRequest) -> HttpResponse:
+        return make()
+
+    server = live(urlconf(path("", aview if is_async else lambda request: make())))
+    assert exchange(server, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").startswith(
+        line
+    )
+    assert not server.errors
+
+
+@pytest.mark.parametrize("reason", ["OK\r\nSet-Cookie: a=b", "a\nb", "a\0b", "\x1b[2J", "\u20ac"])
+def test_reason_phrase_that_cannot_be_sent(live: Live, reason: str) -> None:
+    def view(request: HttpRequest) -> HttpResponse:
+        response = HttpResponse("x")
+        # Later versions of Django refuse most of them when they are set.
+        response._reason_phrase = reason  # type: ignore[attr-defined]
+        return response
+
+    server = live(urlconf(path("", view)))
+    answer = server.get("/")
+    assert (answer.status, answer.headers["Set-Cookie"]) == (500, None)
+    assert len(server.errors) == 1
+
+
+# --- bodies that nobody wants
+
+
+@pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 204), ("GET", 304)])
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_stream_that_is_not_sent_is_not_begun(
+    live: Live, method: str, status: int, is_async: bool
+) -> None:
+    """It may have no end; the response is closed, as any."""
+    begun: list[bool] = []
+    closed = threading.Event()
+
+    class Response(StreamingHttpResponse):
+        def close(self) -> None:
+            super().close()
+            closed.set()
+
+    def endless() -> Iterator[bytes]:
+        begun.append(True)
+        while True:
+            yield b"x" * 1000
+
+    async def aendless() -> Any:
+        for piece in endless():
+            yield piece
+
+    def view(request: HttpRequest) -> StreamingHttpResponse:
+        return Response(endless(), status=status)
+
+    async def aview(request: HttpRequest) -> StreamingHttpResponse:
+        return Response(aendless(), status=status)
+
+    server = live(urlconf(path("", aview if is_async else view)))
+    # The second request shows that the connection goes on behind the first answer.
+    first = f"{method} / HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    answers = exchange(server, first + first[:-2] + b"Connection: close\r\n\r\n")
+    assert answers.count(f"HTTP/1.1 {status} ".encode()) == 2
+    assert b"xxx" not in answers
+    assert closed.wait(5)
+    assert not begun
+    assert not server.errors
+
+
 # --- errors
 
 

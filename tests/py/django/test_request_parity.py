@@ -279,6 +279,37 @@ def test_body_after_reading() -> None:
     assert ours(raw("POST / HTTP/1.1", body=b"abc"), {"taken": taken}) == {"taken": True}
 
 
+@override_settings(DATA_UPLOAD_MAX_MEMORY_SIZE=None)
+@pytest.mark.parametrize("size", [0, 10, 3_000_000], ids=["none", "in memory", "spooled"])
+def test_wsgi_input(size: int) -> None:
+    """The stream that WSGI code reads, PEP 3333; what it takes, Django's parsers do not see."""
+
+    def read(request: HttpRequest) -> Any:
+        stream = request.META["wsgi.input"]
+        data = stream.read(4) + stream.readline() + b"".join(stream)
+        return data, request.META["wsgi.input"].read(), request.POST.dict()
+
+    body = (b"a=1&b=%0A\n" * (size // 10))[:size]
+    data = raw("POST / HTTP/1.1", FORM, body=body)
+    assert ours(data, {"x": read})["x"] == (body, b"", {})
+
+
+def test_wsgi_input_is_there_for_the_next_request() -> None:
+    def close(request: HttpRequest) -> Any:
+        request.META["wsgi.input"].close()
+        return request.META["wsgi.input"].read(), list(request.META["wsgi.input"].readlines())
+
+    for _ in range(2):
+        assert ours(REQUESTS["plain"], {"x": close})["x"] == (b"", [])
+
+
+@override_settings(DATA_UPLOAD_MAX_MEMORY_SIZE=None)
+@pytest.mark.parametrize("size", [10, 3_000_000], ids=["in memory", "spooled"])
+def test_body_after_meta(size: int) -> None:
+    data = raw("POST / HTTP/1.1", body=b"x" * size)
+    assert ours(data, {"x": lambda r: ("CONTENT_TYPE" in r.META, r.body)})["x"][1] == b"x" * size
+
+
 def test_every_attribute_can_be_assigned() -> None:
     names = ["method", "path", "path_info", "scheme_", "META", "GET", "POST", "COOKIES", "user"]
     names += ["session", "urlconf", "resolver_match", "content_type", "content_params", "body_"]
