@@ -271,8 +271,13 @@ static void finish_on_loop(q5py_job *job) {
     q5py_reply_send(flight);
 }
 
+static bool finish_in_thread(q5py_job *job) {
+    return q5py_reply_send_here(Q5_CONTAINER_OF(job, q5py_flight, job));
+}
+
 static void submit(q5py_flight *flight, void (*run)(q5py_job *)) {
     flight->job.run = run;
+    flight->job.finish_here = finish_in_thread;
     flight->job.finish = finish_on_loop;
     /* An executor may end the flight within. */
     q5py_server *server = (q5py_server *)Py_NewRef((PyObject *)flight->server);

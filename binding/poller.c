@@ -14,6 +14,7 @@
 #define EVENT_READ 1 /* selectors.EVENT_READ, EVENT_WRITE */
 #define EVENT_WRITE 2
 #define FD_MAX (1 << 20)
+#define HOLD_SECONDS 0.0005
 
 typedef struct q5py_registration {
     q5_watch watch;
@@ -22,6 +23,12 @@ typedef struct q5py_registration {
     long events;   /* 0: it was unregistered */
     struct q5py_registration *next_dropped;
 } q5py_registration;
+
+static double now_seconds(void) {
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
+}
 
 /* ---- hooks and inbox ------------------------------------------------------------------------- */
 
@@ -56,6 +63,12 @@ void q5py_poller_raise(q5py_poller *self) {
     Py_XSETREF(self->raised, exception);
 }
 
+static void wake(q5py_poller *self) {
+    if (!atomic_exchange(&self->waiting, false)) return;
+    ssize_t n = write(self->wake_fds[1], "", 1);
+    (void)n; /* a full pipe wakes as well */
+}
+
 void q5py_poller_post(q5py_poller *self, q5py_job *job) {
     job->next = NULL;
     pthread_mutex_lock(&self->lock);
@@ -65,10 +78,42 @@ void q5py_poller_post(q5py_poller *self, q5py_job *job) {
         self->inbox_first = job;
     self->inbox_last = job;
     pthread_mutex_unlock(&self->lock);
-    if (atomic_exchange(&self->waiting, false)) {
-        ssize_t n = write(self->wake_fds[1], "", 1);
-        (void)n; /* a full pipe wakes as well */
+    wake(self);
+}
+
+/* Ends a wait that would outlast this many milliseconds; -1: none would. */
+static void hurry(q5py_poller *self, int msec) {
+    if (msec < 0) return;
+    if (self->wait_until < 0 || now_seconds() + msec * 1e-3 < self->wait_until) wake(self);
+}
+
+static void send_held(q5py_poller *self) {
+    self->held_since = 0;
+    for (q5py_poll_hook *hook = self->hooks; hook; hook = hook->next)
+        hurry(self, hook->stand_in(hook));
+}
+
+void q5py_poller_stand_in(q5py_poller *self) {
+    if (self->in_wait && self->held_since > 0) send_held(self);
+}
+
+static void hold(q5py_poller *self) {
+    double now = now_seconds();
+    if (self->held_since == 0) {
+        self->held_since = now;
+        wake(self); /* should the next job wait for something, the loop's thread sends instead */
+    } else if (now - self->held_since > HOLD_SECONDS) {
+        send_held(self);
     }
+}
+
+void q5py_poller_settle(q5py_poller *self, q5py_job *job, bool more) {
+    if (!self->in_wait || !job->finish_here || !job->finish_here(job))
+        q5py_poller_post(self, job);
+    else if (more)
+        hold(self);
+    else
+        send_held(self);
 }
 
 static bool inbox_empty(q5py_poller *self) {
@@ -356,11 +401,13 @@ static int wait_once(q5py_poller *self, int timeout) {
     int n;
     atomic_store(&self->waiting, true);
     if (!inbox_empty(self)) timeout = 0;
+    self->wait_until = timeout < 0 ? -1 : now_seconds() + timeout * 1e-3;
     self->in_wait = true;
     Py_BEGIN_ALLOW_THREADS
         n = q5_poller_wait(self->poller, timeout);
     Py_END_ALLOW_THREADS
     self->in_wait = false;
+    self->held_since = 0; /* the tick will send it */
     atomic_store(&self->waiting, false);
     if (n < 0) {
         PyErr_SetFromErrno(PyExc_OSError);
@@ -384,9 +431,7 @@ static int wait_once(q5py_poller *self, int timeout) {
 
 /* Milliseconds left until due (0: unknown, wait for ever), rounded up. */
 static int msec_until(double due) {
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    double left = due - ((double)ts.tv_sec + (double)ts.tv_nsec * 1e-9);
+    double left = due - now_seconds();
     if (left <= 0) return 0;
     return left > 86400 ? 86400000 : (int)ceil(left * 1000);
 }
@@ -400,9 +445,7 @@ static int parse_timeout(PyObject *arg, double *ret_due) {
         *ret_due = 0;
         return 0;
     }
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    *ret_due = (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9 + timeout;
+    *ret_due = now_seconds() + timeout;
     return 0;
 }
 

@@ -10,10 +10,13 @@
 typedef struct q5py_job q5py_job;
 
 /* Work that crosses threads. Embedded in its owner. run is called in a worker thread, finish on the
- * loop's thread, both under the GIL; an exception must not be left set by either. */
+ * loop's thread, all under the GIL; none may leave an exception set. */
 struct q5py_job {
     q5py_job *next;
     void (*run)(q5py_job *job);
+    /* Or NULL. In the worker thread after run, while the loop's thread is inside the kernel's wait:
+     * does what finish would, as far as that thread may. True: done, and the job may be gone. */
+    bool (*finish_here)(q5py_job *job);
     void (*finish)(q5py_job *job);
     PyObject *object; /* owned; the Job that a Python executor or loop holds, or NULL */
 };
@@ -25,6 +28,9 @@ struct q5py_poll_hook {
     /* Milliseconds until the next call is needed, -1: none. */
     int (*before_wait)(q5py_poll_hook *hook);
     void (*after_wait)(q5py_poll_hook *hook);
+    /* By a worker thread while the loop's is inside its wait: sends what finished jobs have left.
+     * Milliseconds until before_wait must be called, -1: none. */
+    int (*stand_in)(q5py_poll_hook *hook);
     PyObject *owner; /* kept alive until the hook is removed */
 };
 
@@ -40,8 +46,12 @@ typedef struct q5py_poller {
     PyObject *loop_ready; /* its deque of ready handles, or NULL */
     PyObject *loop_timers, *loop_next; /* during select: its heap, and what was first in it */
     PyObject *raised; /* a KeyboardInterrupt or SystemExit that select will raise, or NULL */
-    bool in_wait;     /* a thread is inside the kernel's wait, without the GIL */
-    bool serving;     /* hooks, events or jobs are being worked off */
+    /* A thread is inside the kernel's wait, without the GIL. While this is seen under the GIL,
+     * nobody else can be in the midst of anything that the GIL guards. */
+    bool in_wait;
+    double wait_until; /* when that wait will end, monotonic seconds; negative: open end */
+    bool serving;      /* hooks, events or jobs are being worked off */
+    double held_since; /* when a worker first held something back; 0: nothing is */
     q5py_poll_hook *hooks;
     /* The inbox: jobs that finished in other threads. */
     pthread_mutex_t lock;
@@ -66,5 +76,11 @@ void q5py_poller_raise(q5py_poller *poller);
 /* From any thread, with or without the GIL: job->finish will be called on the loop's thread. The
  * caller makes sure that the poller outlives the job. */
 void q5py_poller_post(q5py_poller *poller, q5py_job *job);
+/* Under the GIL, by a worker thread after job->run: finishes the job here or posts it. What it has
+ * to send is held back for a moment when this thread has more jobs: sent together, responses cost
+ * the kernel less. */
+void q5py_poller_settle(q5py_poller *poller, q5py_job *job, bool more);
+/* Under the GIL, by a worker thread: sends what was held back. */
+void q5py_poller_stand_in(q5py_poller *poller);
 
 #endif

@@ -177,28 +177,44 @@ static void send_plain_500(q5_exchange *x) {
         q5_response_abort(x);
 }
 
+/* 0: the response is given, or waits for its stream. -1: an exception is set, or a status was bad.
+ */
+static int give(q5py_flight *flight) {
+    if (q5py_reply_start(flight)) return -1;
+    return flight->reply.stream || send_whole(flight) == Q5_OK ? 0 : -1;
+}
+
+/* The client is told 500. */
+static void report(q5py_flight *flight) {
+    if (PyErr_Occurred() && flight->x->conn) q5py_server_error(flight->server, flight->request);
+    PyErr_Clear();
+    flight->failed = true;
+}
+
 void q5py_reply_send(q5py_flight *flight) {
-    q5_exchange *x = flight->x;
     if (flight->feed) q5py_feed_finish(flight);
-    if (flight->feed || flight->gone) {
-        /* A worker has fed the response to its end, or nobody waits for it. */
-        q5py_reply_close(flight);
-        q5py_flight_end(flight);
-        return;
-    }
-    if (flight->failed) {
-        send_plain_500(x);
-    } else if (q5py_reply_start(flight)) {
-        if (x->conn) q5py_server_error(flight->server, flight->request);
-        PyErr_Clear();
-        send_plain_500(x);
-    } else if (flight->reply.stream) {
+    /* A worker has fed the response to its end, or nobody waits for it. */
+    bool over = flight->feed || flight->gone;
+    if (!over && !flight->failed && give(flight)) report(flight);
+    if (!over && flight->failed) {
+        send_plain_500(flight->x);
+    } else if (!over && flight->reply.stream) {
         q5py_pump_start(flight);
         return;
-    } else if (send_whole(flight)) {
-        if (PyErr_Occurred()) q5py_server_error(flight->server, flight->request);
-        send_plain_500(x);
     }
     q5py_reply_close(flight);
     q5py_flight_end(flight);
+}
+
+bool q5py_reply_send_here(q5py_flight *flight) {
+    q5py_reply *reply = &flight->reply;
+    if (flight->feed || flight->gone || flight->failed || reply->stream || reply->closer)
+        return false;
+    q5_server_refresh(flight->server->server);
+    if (give(flight)) {
+        report(flight);
+        return false;
+    }
+    q5py_flight_end(flight);
+    return true;
 }

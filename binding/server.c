@@ -137,7 +137,8 @@ static void on_done(void *ctx, q5_exchange *x) {
 
 /* ---- the poller's hook ----------------------------------------------------------------------- */
 
-/* Lines are written once per turn of the loop. A log that is not taken loses lines, never time. */
+/* Lines are written once per turn of the loop, or of the threads that stand in for it. A log that
+ * is not taken loses lines, never time. */
 static void flush_log(q5py_server *self) {
     while (self->log.len) {
         ssize_t n = write(self->log_fd, self->log.base, self->log.len);
@@ -160,6 +161,14 @@ static int before_wait(q5py_poll_hook *hook) {
 
 static void after_wait(q5py_poll_hook *hook) {
     q5_server_refresh(Q5_CONTAINER_OF(hook, q5py_server, hook)->server);
+}
+
+/* Nothing here runs Python code: that could let the loop's thread go on in the midst of it. */
+static int stand_in(q5py_poll_hook *hook) {
+    q5py_server *self = Q5_CONTAINER_OF(hook, q5py_server, hook);
+    q5_server_push(self->server);
+    if (self->log.len) flush_log(self);
+    return q5_server_timeout_msec(self->server);
 }
 
 /* ---- configuration --------------------------------------------------------------------------- */
@@ -245,8 +254,10 @@ static int server_open(q5py_server *self, PyObject *limits) {
         PyErr_NoMemory();
         return -1;
     }
-    self->hook = (q5py_poll_hook){
-        .before_wait = before_wait, .after_wait = after_wait, .owner = (PyObject *)self};
+    self->hook = (q5py_poll_hook){.before_wait = before_wait,
+                                  .after_wait = after_wait,
+                                  .stand_in = stand_in,
+                                  .owner = (PyObject *)self};
     if (self->poller) q5py_poller_add_hook(self->poller, &self->hook);
     return 0;
 }

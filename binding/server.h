@@ -87,9 +87,12 @@ void q5py_server_error(q5py_server *server, PyObject *request);
 /* Server.memory_connection(). */
 PyObject *q5py_memory_connection(PyObject *server, PyObject *unused);
 
-/* ---- reply.c: on the loop's thread */
+/* ---- reply.c: on the loop's thread, where nothing else is said */
 /* Sends flight->reply and ends the flight, now or when the stream has ended. */
 void q5py_reply_send(q5py_flight *flight);
+/* The same in a worker thread while the loop's is inside its wait. False: it is the loop's to do.
+ */
+bool q5py_reply_send_here(q5py_flight *flight);
 /* Status, lines and fields. 0, or -1: nothing was begun and an exception is set. */
 int q5py_reply_start(q5py_flight *flight);
 /* Calls reply->closer.close() on the loop's behalf and drops it. */

@@ -1,5 +1,5 @@
 /* The pool's threads are ordinary threading.Threads (names, py-spy, thread-locals, interpreter
- * exit), but what they run is a loop in C that takes the GIL once per job. */
+ * exit), but what they run is a loop in C. */
 #include "threads.h"
 
 #include <errno.h>
@@ -16,20 +16,37 @@ typedef struct queued {
     q5py_poller *poller; /* owned */
 } queued;
 
+/* A thread without work, on its own stack. The pool calls the one that came last: few threads see
+ * all the work, so few database connections are opened, and they stay warm. */
+typedef struct seat {
+    struct seat *below;
+    pthread_cond_t call;
+    bool called;
+} seat;
+
+/* A job runs under the GIL, so a second thread is of use only once the first one waits for
+ * something. Hence while there is work one thread is "coming": it was called or started, and waits
+ * for the GIL like any other Python thread. When it gets it, be it that the one before gave it up
+ * in a wait or that the switch interval was over, it takes a job and calls the next one. A thread
+ * that has finished a job goes on with the next at once, without giving up the GIL or waking
+ * anybody. */
 struct q5py_thread_pool {
     PyObject_HEAD q5py_state *state;
-    pthread_mutex_t lock;
-    pthread_cond_t work, quiet;
+    pthread_mutex_t lock; /* never held while waiting for the GIL */
+    pthread_cond_t quiet;
     /* A ring; its bound is the number of connections, each of which has one job at a time. */
     queued *ring;
     size_t first, count, cap;
+    seat *idle_top;
     int threads, threads_max, idle;
-    int seats;             /* threads that were asked for and have not come to their loop yet */
+    int starting;          /* threads that were started and have not come to their loop yet */
+    bool coming;           /* a thread was called or started and has not looked for work yet */
     unsigned long started; /* for names */
     bool stopping;
 };
 
-/* Under the lock. */
+/* ---- the queue: under the lock --------------------------------------------------------------- */
+
 static int push(q5py_thread_pool *self, q5py_job *job, q5py_poller *poller) {
     if (self->count == self->cap) {
         size_t cap = self->cap ? self->cap * 2 : 64;
@@ -46,6 +63,34 @@ static int push(q5py_thread_pool *self, q5py_job *job, q5py_poller *poller) {
     return 0;
 }
 
+static bool take(q5py_thread_pool *self, queued *ret) {
+    if (!self->count) return false;
+    *ret = self->ring[self->first];
+    self->first = (self->first + 1) % self->cap;
+    self->count--;
+    return true;
+}
+
+/* There is work: sees to it that a thread is coming. True: the caller must start one, for which a
+ * place has been taken. */
+static bool call_one(q5py_thread_pool *self) {
+    if (self->coming) return false;
+    seat *top = self->idle_top;
+    if (top) {
+        self->idle_top = top->below;
+        self->idle--;
+        self->coming = top->called = true;
+        pthread_cond_signal(&top->call);
+        return false;
+    }
+    if (self->threads == self->threads_max) return false;
+    self->threads++;
+    self->starting++;
+    return self->coming = true;
+}
+
+/* ---- threads --------------------------------------------------------------------------------- */
+
 static struct timespec from_now(double seconds) {
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
@@ -57,43 +102,6 @@ static struct timespec from_now(double seconds) {
         until.tv_sec++;
     }
     return until;
-}
-
-static bool wait_for_work(q5py_thread_pool *self) {
-    struct timespec until = from_now(IDLE_SECONDS);
-    self->idle++;
-    int rc = 0;
-    while (!self->count && !self->stopping && rc != ETIMEDOUT)
-        rc = pthread_cond_timedwait(&self->work, &self->lock, &until);
-    self->idle--;
-    return self->count != 0;
-}
-
-/* The body of a worker thread. Entered and left with the GIL. */
-static PyObject *pool_work(PyObject *op, PyObject *unused) {
-    (void)unused;
-    q5py_thread_pool *self = (q5py_thread_pool *)op;
-    PyThreadState *thread = PyEval_SaveThread();
-    pthread_mutex_lock(&self->lock);
-    bool seated = self->seats > 0; /* no: it was taken for a thread that did not start */
-    if (seated) self->seats--;
-    while (seated && (self->count || wait_for_work(self))) {
-        queued next = self->ring[self->first];
-        self->first = (self->first + 1) % self->cap;
-        self->count--;
-        pthread_mutex_unlock(&self->lock);
-        PyEval_RestoreThread(thread);
-        next.job->run(next.job);
-        q5py_poller_post(next.poller, next.job);
-        Py_DECREF(next.poller);
-        thread = PyEval_SaveThread();
-        pthread_mutex_lock(&self->lock);
-    }
-    if (seated) self->threads--;
-    pthread_cond_broadcast(&self->quiet);
-    pthread_mutex_unlock(&self->lock);
-    PyEval_RestoreThread(thread);
-    Py_RETURN_NONE;
 }
 
 static int start_thread(q5py_thread_pool *self) {
@@ -116,14 +124,15 @@ static int start_thread(q5py_thread_pool *self) {
 }
 
 /* After a thread did not start, or a signal's handler raised while we waited for it. When there is
- * another, that one will come round to the job: 0. Else the job, which is the last, is dropped: -1,
- * with the exception. */
+ * another, that one will come round to the work: 0. Else the last job is dropped: -1, with the
+ * exception. */
 static int take_back(q5py_thread_pool *self) {
     q5py_poller *poller = NULL;
     pthread_mutex_lock(&self->lock);
-    if (self->seats) {
-        self->seats--;
+    if (self->starting) {
+        self->starting--;
         self->threads--;
+        self->coming = false;
     }
     if (self->threads == 0 && self->count)
         poller = self->ring[(self->first + --self->count) % self->cap].poller;
@@ -132,6 +141,78 @@ static int take_back(q5py_thread_pool *self) {
     Py_XDECREF(poller);
     return poller ? -1 : 0;
 }
+
+static void leave_seat(q5py_thread_pool *self, const seat *mine) {
+    seat **at = &self->idle_top;
+    while (*at != mine)
+        at = &(*at)->below;
+    *at = mine->below;
+    self->idle--;
+}
+
+/* Gives up the GIL until called. False: nobody called for long, or the pool stops. Under the lock,
+ * which is let go in between. */
+static bool wait_for_call(q5py_thread_pool *self) {
+    seat mine = {.below = self->idle_top};
+    struct timespec until = from_now(IDLE_SECONDS);
+    pthread_cond_init(&mine.call, NULL);
+    self->idle_top = &mine;
+    self->idle++;
+    pthread_mutex_unlock(&self->lock);
+    PyThreadState *thread = PyEval_SaveThread();
+    pthread_mutex_lock(&self->lock);
+    int rc = 0;
+    while (!mine.called && !self->stopping && rc != ETIMEDOUT)
+        rc = pthread_cond_timedwait(&mine.call, &self->lock, &until);
+    if (!mine.called) leave_seat(self, &mine);
+    pthread_mutex_unlock(&self->lock);
+    PyEval_RestoreThread(thread);
+    pthread_cond_destroy(&mine.call);
+    pthread_mutex_lock(&self->lock);
+    if (mine.called) self->coming = false;
+    return mine.called;
+}
+
+/* Under the lock, which is let go meanwhile. */
+static void work_on(q5py_thread_pool *self, queued next) {
+    bool more = self->count != 0;
+    bool start = more && call_one(self);
+    pthread_mutex_unlock(&self->lock);
+    if (!more) q5py_poller_stand_in(next.poller);     /* this one may take long */
+    if (start && start_thread(self)) take_back(self); /* we are one: 0 */
+    next.job->run(next.job);
+    pthread_mutex_lock(&self->lock);
+    more = self->count != 0;
+    pthread_mutex_unlock(&self->lock);
+    q5py_poller_settle(next.poller, next.job, more);
+    Py_DECREF(next.poller);
+    pthread_mutex_lock(&self->lock);
+}
+
+/* The body of a worker thread, under the GIL. */
+static PyObject *pool_work(PyObject *op, PyObject *unused) {
+    (void)unused;
+    q5py_thread_pool *self = (q5py_thread_pool *)op;
+    queued next;
+    pthread_mutex_lock(&self->lock);
+    bool seated = self->starting > 0; /* no: it was taken for a thread that did not start */
+    if (seated) {
+        self->starting--;
+        self->coming = false;
+    }
+    while (seated) {
+        if (take(self, &next))
+            work_on(self, next);
+        else if (!wait_for_call(self) && !self->count)
+            break;
+    }
+    if (seated) self->threads--;
+    pthread_cond_broadcast(&self->quiet);
+    pthread_mutex_unlock(&self->lock);
+    Py_RETURN_NONE;
+}
+
+/* ---- methods --------------------------------------------------------------------------------- */
 
 int q5py_thread_pool_submit(q5py_thread_pool *self, q5py_job *job, q5py_poller *poller) {
     pthread_mutex_lock(&self->lock);
@@ -144,14 +225,9 @@ int q5py_thread_pool_submit(q5py_thread_pool *self, q5py_job *job, q5py_poller *
             Py_DECREF(poller), PyErr_NoMemory();
         return -1;
     }
-    bool grow = self->count > (size_t)self->idle && self->threads < self->threads_max;
-    if (grow) {
-        self->threads++;
-        self->seats++;
-    }
-    pthread_cond_signal(&self->work);
+    bool start = call_one(self);
     pthread_mutex_unlock(&self->lock);
-    if (!grow || start_thread(self) == 0) return 0;
+    if (!start || start_thread(self) == 0) return 0;
     return take_back(self);
 }
 
@@ -164,7 +240,8 @@ static PyObject *pool_stop(PyObject *op, PyObject *args) {
     Py_BEGIN_ALLOW_THREADS
         pthread_mutex_lock(&self->lock);
         self->stopping = true;
-        pthread_cond_broadcast(&self->work);
+        for (seat *it = self->idle_top; it; it = it->below)
+            pthread_cond_signal(&it->call);
         int rc = 0;
         while (self->threads && rc != ETIMEDOUT)
             rc = pthread_cond_timedwait(&self->quiet, &self->lock, &until);
@@ -197,7 +274,6 @@ static PyObject *pool_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) 
     self->state = q5py_state_of_type(type);
     self->threads_max = threads_max;
     pthread_mutex_init(&self->lock, NULL);
-    pthread_cond_init(&self->work, NULL);
     pthread_cond_init(&self->quiet, NULL);
     return (PyObject *)self;
 }
@@ -208,7 +284,6 @@ static void pool_dealloc(PyObject *op) {
     PyTypeObject *type = Py_TYPE(op);
     PyMem_RawFree(self->ring);
     pthread_mutex_destroy(&self->lock);
-    pthread_cond_destroy(&self->work);
     pthread_cond_destroy(&self->quiet);
     type->tp_free(op);
     Py_DECREF(type);

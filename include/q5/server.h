@@ -1,5 +1,5 @@
 /* Listening sockets, their connections and deadlines, on a poller. Everything runs on the thread
- * that calls the poller. */
+ * that calls the poller, but for q5_server_push. */
 #ifndef Q5_SERVER_H
 #define Q5_SERVER_H
 
@@ -49,6 +49,11 @@ Q5_EXTERN void q5_server_refresh(q5_server *server);
 /* Deadlines, queued output, resumed connections. Call after each q5_poller_deliver, and before each
  * wait when responses were given since. */
 Q5_EXTERN void q5_server_tick(q5_server *server);
+/* Writes at once what responses have left in their connections. Another thread may call it while
+ * one is inside q5_poller_wait, when both hold one lock around everything else. It reads nothing,
+ * closes nothing and hands on no request; on_drain and on_done may be called. False: something is
+ * left for the next tick, so the waiting thread must be woken. */
+Q5_EXTERN bool q5_server_push(q5_server *server);
 Q5_EXTERN const q5_server_stats *q5_server_get_stats(const q5_server *server);
 /* The pool and configuration, for connections over other transports on the same thread. */
 Q5_EXTERN q5_exchange_pool *q5_server_pool(q5_server *server);

@@ -339,6 +339,19 @@ void q5__peer_service(q5__peer *peer) {
     arm(peer);
 }
 
+/* Nothing but a reader would find something to do: no byte to write, no request that came ahead, no
+ * connection to close. */
+static bool is_settled(const q5__peer *peer) {
+    return !peer->linger_until && !peer->readable && !q5_conn_pending(peer->conn) &&
+           !q5_conn_finished(peer->conn) && (peer->blocked || !q5_conn_has_output(peer->conn));
+}
+
+void q5__peer_push(q5__peer *peer) {
+    if (write_some(peer) == DEAD || !is_settled(peer)) return;
+    unmark(peer);
+    arm(peer);
+}
+
 /* ---- addresses ------------------------------------------------------------------------------- */
 
 static bool format(const struct sockaddr *any, char host[46], uint16_t *ret_port) {

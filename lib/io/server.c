@@ -296,6 +296,14 @@ void q5_server_tick(q5_server *server) {
     if (Q5_UNLIKELY(server->full || server->accept_after)) resume_accepting(server);
 }
 
+bool q5_server_push(q5_server *server) {
+    for (q5__peer *peer = server->dirty, *next; peer; peer = next) {
+        next = peer->dirty_next;
+        q5__peer_push(peer);
+    }
+    return !server->dirty;
+}
+
 const q5_server_stats *q5_server_get_stats(const q5_server *server) {
     return &server->stats;
 }

@@ -65,6 +65,8 @@ void q5__peer_open(q5_server *server, int fd, const struct sockaddr *address, so
 /* Reads, resumes, writes; closes when the connection is finished. */
 void q5__peer_service(q5__peer *peer);
 void q5__peer_close(q5__peer *peer, q5_gone why);
+/* Writes. When nothing is left that needs q5__peer_service, the peer is no longer marked. */
+void q5__peer_push(q5__peer *peer);
 /* Lets tick serve it. */
 void q5__peer_mark(q5__peer *peer);
 

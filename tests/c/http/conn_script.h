@@ -336,13 +336,19 @@ static inline void rig_wait(rig *r, q5_msec msec) {
     rig_flush(r);
 }
 
-/* Answers the oldest request that was put off. */
-static inline int rig_answer_later(rig *r, const char *text) {
+/* Gives the oldest request that was put off its response, and sends nothing. */
+static inline int rig_give_later(rig *r, const char *text) {
     assert_true(r->later_count > 0);
     q5_exchange *x = r->later[0];
     memmove(r->later, r->later + 1, (size_t)--r->later_count * sizeof(r->later[0]));
     int rc = rig_text(x, 200, text);
     q5_exchange_unref(x);
+    return rc;
+}
+
+/* Answers the oldest request that was put off. */
+static inline int rig_answer_later(rig *r, const char *text) {
+    int rc = rig_give_later(r, text);
     rig_flush(r);
     return rc;
 }

@@ -493,6 +493,82 @@ static void test_addresses(void **state) {
     net_deinit(&n);
 }
 
+/* Reads what is there without turning the server. */
+static size_t take_without_turn(net *n, int fd) {
+    ssize_t got = recv(fd, n->r.out, RIG_OUT_MAX - 1, 0);
+    n->r.out_len = 0;
+    return got > 0 ? (size_t)got : 0;
+}
+
+static int client_that_waits(net *n, const char *request, int rcvbuf) {
+    int fd = net_client_sized(n, rcvbuf), before = n->r.later_count;
+    net_say(n, fd, request);
+    net_until(n, n->r.later_count == before + 1);
+    return fd;
+}
+
+/* Responses leave without a turn of the poller; the connections go on. */
+static void test_push(void **state) {
+    (void)state;
+    net n;
+    net_init(&n);
+    int one = client_that_waits(&n, GET("/later"), 0);
+    int two = client_that_waits(&n, GET("/later"), 0);
+    assert_int_equal(n.r.dones, 0);
+    rig_give_later(&n.r, "one");
+    rig_give_later(&n.r, "two");
+    assert_true(q5_server_push(n.server));
+    assert_int_equal(n.r.dones, 2);
+    assert_true(take_without_turn(&n, one) > 0);
+    assert_true(take_without_turn(&n, two) > 0);
+    assert_true(q5_server_timeout_msec(n.server) > 0);
+    assert_int_equal(net_ask(&n, one, GET("/")), 200);
+    assert_int_equal(net_ask(&n, two, GET("/")), 200);
+    close(one);
+    close(two);
+    net_deinit(&n);
+}
+
+/* What a push may not do is left to the tick: the next request, the close. */
+static void test_push_leaves_to_the_tick(void **state) {
+    (void)state;
+    net n;
+    net_init(&n);
+    int pipelined = client_that_waits(&n, GET("/later") GET("/"), 0);
+    int last = client_that_waits(&n, "GET /later HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n", 0);
+    int requests = n.r.requests;
+    rig_give_later(&n.r, "one");
+    rig_give_later(&n.r, "two");
+    assert_false(q5_server_push(n.server));
+    assert_int_equal(n.r.requests, requests);
+    assert_int_equal(net_stats(&n)->connections, 2);
+    assert_int_equal(q5_server_timeout_msec(n.server), 0);
+    assert_true(take_without_turn(&n, pipelined) > 0);
+    assert_true(take_without_turn(&n, last) > 0);
+    response got;
+    assert_int_equal(net_response(&n, pipelined, &got), 200);
+    assert_int_equal(net_read(&n, last, 1, 2000), NET_EOF);
+    close(pipelined);
+    close(last);
+    net_deinit(&n);
+}
+
+/* The client has reset: that, too, is found by the push and told by the tick. */
+static void test_push_to_the_dead(void **state) {
+    (void)state;
+    net n;
+    net_init(&n);
+    int fd = client_that_waits(&n, GET("/later"), 0);
+    struct linger reset = {1, 0};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+    close(fd);
+    rig_give_later(&n.r, "nobody");
+    assert_false(q5_server_push(n.server));
+    assert_int_equal(net_stats(&n)->connections, 1);
+    net_until(&n, net_stats(&n)->connections == 0);
+    net_deinit(&n);
+}
+
 int main(void) {
     signal(SIGPIPE, SIG_DFL);
     const struct CMUnitTest tests[] = {
@@ -517,6 +593,9 @@ int main(void) {
         cmocka_unit_test(test_no_accepting_without_memory),
 #endif
         cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_push),
+        cmocka_unit_test(test_push_leaves_to_the_tick),
+        cmocka_unit_test(test_push_to_the_dead),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -200,6 +200,96 @@ def test_the_pool_grows_to_its_bound() -> None:
         assert live.threads.stats()["threads"] == 4
 
 
+def test_one_thread_does_the_work_that_one_can_do() -> None:
+    seen: list[int] = []
+
+    def view(request: Any) -> Reply:
+        seen.append(threading.get_ident())
+        return Reply(b"")
+
+    gate = threading.Barrier(5)
+
+    def together(request: Any) -> Reply:
+        if request.path == "/all":
+            gate.wait(10)
+            return Reply(b"")
+        return view(request)
+
+    with LiveServer(django_sync=together, threads=_quintette.ThreadPool(5)) as live:
+        socks = [live.connect() for _ in range(5)]
+        for sock in socks:
+            sock.sendall(b"GET /all HTTP/1.1\r\nHost: h\r\n\r\n")
+        for sock in socks:
+            assert next(read_answers(sock)).status == 200
+            sock.close()
+        until(lambda: live.threads.stats()["idle"] == 5)
+        # Of five that could, the one that was idle last is taken again and again.
+        for _ in range(50):
+            assert live.get("/one").status == 200
+            until(lambda: live.threads.stats()["idle"] == 5)
+        assert len(set(seen)) == 1
+
+
+def test_a_view_that_waits_lets_the_next_thread_in_at_once() -> None:
+    release = threading.Event()
+    inside: list[str] = []
+
+    def view(request: Any) -> Reply:
+        inside.append(request.path)
+        assert release.wait(20)
+        return Reply(request.raw_path)
+
+    with LiveServer(django_sync=view, threads=_quintette.ThreadPool(8)) as live:
+        socks = [live.connect() for _ in range(8)]
+        for n, sock in enumerate(socks):
+            sock.sendall(b"GET /%d HTTP/1.1\r\nHost: h\r\n\r\n" % n)
+        until(lambda: len(inside) == 8)
+        release.set()
+        assert [next(read_answers(sock)).body for sock in socks] == [b"/%d" % n for n in range(8)]
+        for sock in socks:
+            sock.close()
+
+
+def test_a_finished_response_does_not_wait_for_the_next_view() -> None:
+    first, release = threading.Event(), threading.Event()
+
+    def view(request: Any) -> Reply:
+        if request.path == "/first":
+            assert first.wait(20)
+        elif request.path.startswith("/slow"):
+            assert release.wait(20)
+        return Reply(request.raw_path)
+
+    # One thread: it does /first and then, without a pause, what is queued behind it.
+    with LiveServer(django_sync=view, threads=_quintette.ThreadPool(1)) as live:
+        sockets = [live.connect() for _ in range(3)]
+        for sock, path in zip(sockets, (b"/first", b"/slow1", b"/slow2"), strict=True):
+            sock.sendall(b"GET %s HTTP/1.1\r\nHost: h\r\n\r\n" % path)
+        until(lambda: live.threads.stats()["queued"] == 2)
+        first.set()
+        assert next(read_answers(sockets[0])).body == b"/first"
+        assert not release.is_set()
+        release.set()
+        assert next(read_answers(sockets[1])).body == b"/slow1"
+        assert next(read_answers(sockets[2])).body == b"/slow2"
+        for sock in sockets:
+            sock.close()
+
+
+def test_a_line_is_logged_although_the_loop_sleeps(tmp_path: Any) -> None:
+    log = tmp_path / "access.log"
+    with (
+        log.open("ab", buffering=0) as file,
+        LiveServer(
+            django_sync=lambda request: Reply(b"x"), access_log=1, access_log_fd=file.fileno()
+        ) as live,
+        live.connect() as sock,
+    ):
+        sock.sendall(GET)
+        assert next(read_answers(sock)).body == b"x"
+        until(lambda: log.read_bytes().count(b"\n") == 1)
+
+
 def test_slow_views_do_not_hold_the_loop() -> None:
     release = threading.Event()
 
