@@ -26,6 +26,7 @@ def _settings(case: Case) -> dict[str, str]:
 def _gunicorn(kind: str, threads: int, case: Case, port: int) -> Launch:
     command = [str(BIN / "gunicorn"), "--bind", f"127.0.0.1:{port}", "--workers", "1"]
     command += ["--worker-class", kind, "--threads", str(threads), "--log-level", "error"]
+    command += ["--http-parser", "fast"]
     return Launch([*command, WSGI], _settings(case))
 
 
@@ -54,7 +55,7 @@ PEERS = [
             Variant("gthread, 1 thread", partial(_gunicorn, "gthread", 1)),
             Variant("sync", partial(_gunicorn, "sync", 1)),
         ),
-        packages=("django", "gunicorn", "whitenoise"),
+        packages=("django", "gunicorn", "gunicorn_h1c", "whitenoise"),
     ),
     Peer(
         "django-granian",
