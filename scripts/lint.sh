@@ -47,6 +47,7 @@ fi
 check "ruff check" $bin/ruff check --quiet .
 check "ruff format" $bin/ruff format --check --quiet .
 check "mypy quintette" $bin/mypy python/quintette
+check "mypy bench" $bin/mypy bench --exclude 'bench/(apps|instructions)'
 check "mypy atlas" typed_atlas
 # shellcheck disable=SC2046  # a list of names
 check "clang-format" "$(scripts/clang-tool.sh clang-format)" --dry-run -Werror \

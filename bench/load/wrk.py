@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import dataclass
 
 from bench.errors import UnavailableError
 from bench.load.request import wrk_script
@@ -11,6 +12,17 @@ from bench.load.round import Round, run
 from bench.server import Server
 
 TIMEOUT_MARGIN_S = 30
+
+
+@dataclass
+class Printed:
+    """What wrk says of itself."""
+
+    requests: int
+    seconds: float
+    p50_ms: float
+    p99_ms: float
+    errors: int
 
 
 def wrk(server: Server, core: int, seconds: int) -> Round:
@@ -22,21 +34,31 @@ def wrk(server: Server, core: int, seconds: int) -> Round:
     if case.method != "GET":
         command += ["-s", str(wrk_script(case))]
     spent = run(server, core, [*command, server.url], seconds + TIMEOUT_MARGIN_S)
-    counted = re.search(r"(\d+) requests in ([\d.]+)(ms|s|m)", spent.output)
-    if counted is None:
-        raise RuntimeError(f"wrk printed no count:\n{spent.output}")
-    requests = int(counted[1])
-    took = float(counted[2]) * {"ms": 1e-3, "s": 1.0, "m": 60.0}[counted[3]]
+    came = read(spent.output)
     return Round(
-        requests=requests,
-        seconds=took,
-        cpu_us_per_request=spent.server_cpu_ns / 1000 / max(requests, 1),
-        rps=requests / took,
-        p50_ms=_latency(spent.output, "50%"),
-        p99_ms=_latency(spent.output, "99%"),
-        errors=_errors(spent.output),
+        requests=came.requests,
+        seconds=came.seconds,
+        cpu_us_per_request=spent.server_cpu_ns / 1000 / max(came.requests, 1),
+        rps=came.requests / came.seconds,
+        p50_ms=came.p50_ms,
+        p99_ms=came.p99_ms,
+        errors=came.errors,
         rss_mb=spent.rss_mb,
         client_cpu=spent.client_cpu,
+    )
+
+
+def read(output: str) -> Printed:
+    """The numbers in wrk's report; RuntimeError when there are none."""
+    counted = re.search(r"(\d+) requests in ([\d.]+)(ms|s|m)", output)
+    if counted is None:
+        raise RuntimeError(f"wrk printed no count:\n{output}")
+    return Printed(
+        requests=int(counted[1]),
+        seconds=float(counted[2]) * {"ms": 1e-3, "s": 1.0, "m": 60.0}[counted[3]],
+        p50_ms=_latency(output, "50%"),
+        p99_ms=_latency(output, "99%"),
+        errors=_errors(output),
     )
 
 
