@@ -11,6 +11,7 @@ first access stores it in the instance, and assignment works as on any attribute
 from __future__ import annotations
 
 import os
+from copy import copy, deepcopy
 from io import BytesIO, RawIOBase
 from typing import IO, Any
 
@@ -54,6 +55,24 @@ class Request(_quintette.Request, HttpRequest):
     _read_started = False
 
     __repr__ = HttpRequest.__repr__
+
+    def __copy__(self) -> Request:
+        # One META for both, whichever of them asks for it first.
+        self.META  # noqa: B018
+        return _quintette.Request.__copy__(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Request:
+        other = copy(self)
+        memo[id(self)] = other
+        attributes = self.__dict__.copy()
+        stream = attributes.pop("_stream", None)
+        if stream is not None:
+            # META may hold it as well.
+            del other._stream
+            other._stream.seek(stream.tell())
+            memo[id(stream)] = other._stream
+        other.__dict__.update(deepcopy(attributes, memo))
+        return other
 
     # --- request line
 

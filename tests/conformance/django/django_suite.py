@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -144,24 +145,22 @@ def run_package(tests: Path, package: str, exclusions: dict[str, str]) -> Report
 
 
 def _run(tests: Path, labels: Sequence[str], *options: str) -> tuple[dict[str, str], str]:
-    results = CACHE / f"results-{os.getpid()}.json"
-    results.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "over_quintette", *options, str(tests), str(results)]
-    command += ["--parallel=1", "--noinput", *labels]
     path = os.pathsep.join([str(HERE), str(ROOT / "python"), os.environ.get("PYTHONPATH", "")])
-    done = subprocess.run(
-        command,
-        check=False,
-        cwd=tests,
-        env={**os.environ, "PYTHONPATH": path.rstrip(os.pathsep)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        timeout=RUN_SECONDS,
-    )
-    if not results.is_file():
-        raise RuntimeError(f"Django's tests did not run to their end:\n{done.stdout}")
-    outcomes: dict[str, str] = json.loads(results.read_text())
-    results.unlink()
+    with tempfile.TemporaryDirectory(prefix="quintette-django-") as folder:
+        results = Path(folder) / "results.json"
+        command = [sys.executable, "-m", "over_quintette", *options, str(tests), str(results)]
+        done = subprocess.run(
+            [*command, "--parallel=1", "--noinput", *labels],
+            check=False,
+            cwd=tests,
+            env={**os.environ, "PYTHONPATH": path.rstrip(os.pathsep)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=RUN_SECONDS,
+        )
+        if not results.is_file():
+            raise RuntimeError(f"Django's tests did not run to their end:\n{done.stdout}")
+        outcomes: dict[str, str] = json.loads(results.read_text())
     return outcomes, done.stdout

@@ -358,10 +358,28 @@ def test_copy() -> None:
         other = copy.copy(request)
         other.path_info = "/elsewhere/"
         other.method = "PUT"
+        assert other.META is request.META
         return type(other), other.user, request.path_info, request.method, other.GET, other.body
 
     seen = ours(REQUESTS["form"], {"x": copied})["x"]
     assert seen == (Request, "someone", "/", "POST", {}, b"a=1&b=%C3%A9&b=x+y")
+
+
+@pytest.mark.parametrize("size", [0, 10, 3_000_000], ids=["none", "in memory", "spooled"])
+def test_deepcopy(size: int) -> None:
+    def copied(request: HttpRequest) -> Any:
+        request.session = {"seen": []}
+        taken = request.META["wsgi.input"].read(4)
+        other = copy.deepcopy(request)
+        request.session["seen"].append(1)
+        request.META["HTTP_HOST"] = "changed"
+        rest = other.META["wsgi.input"].read()
+        same = request.META["wsgi.input"].read() == rest
+        return type(other), other.session, other.get_host(), other.GET["a"], same, taken + rest
+
+    body = (b"0123456789" * (size // 10))[:size]
+    seen = ours(raw("POST /?a=b HTTP/1.1", body=body), {"x": copied})["x"]
+    assert seen == (Request, {"seen": []}, "example.com", "b", True, body)
 
 
 def test_middleware_that_changes_meta_is_heard() -> None:

@@ -9,7 +9,7 @@ import runpy
 import sys
 from pathlib import Path
 
-from over_quintette import handlers, live, results
+from over_quintette import handlers, live, request, results
 
 
 def main() -> None:
@@ -21,6 +21,7 @@ def main() -> None:
     results.install(Path(output))
     if not plain:
         handlers.install()
+        request.install()
         live.install()
     runpy.run_path(str(script), run_name="__main__")
 

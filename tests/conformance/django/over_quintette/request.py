@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
+from django.http import HttpResponse
 from django.utils.functional import cached_property
 
-from over_quintette.wire import WireRequest
+from over_quintette.wire import WireRequest, from_environ
+from quintette import _quintette
 from quintette.http.request import Request
 
 
@@ -31,4 +33,43 @@ class TestedRequest(Request):
     def _get_scheme(self) -> str:
         if self.wire is None:
             return super()._get_scheme()
-        return self.wire.meta["wsgi.url_scheme"]
+        return self.wire.meta.get("wsgi.url_scheme", "http")
+
+
+class WSGIRequest(TestedRequest):
+    """In the place of Django's: what the server makes of the bytes that an environment stands for.
+    The name is what repr() shows."""
+
+    def __new__(cls, environ: dict[str, Any]) -> Self:
+        from over_quintette.handlers import SyncServer
+
+        seen: list[Any] = []
+
+        def take(request: Any) -> HttpResponse:
+            seen.append(request)
+            return HttpResponse()
+
+        # Tests leave the path out where it does not matter, or its slash, which no client can.
+        path = environ.get("PATH_INFO") or "/"
+        whole = {**environ, "PATH_INFO": path if path.startswith("/") else f"/{path}"}
+        _quintette.set_request_class(cls)
+        try:
+            exchange = SyncServer(take).send(from_environ(whole))
+        finally:
+            _quintette.set_request_class(TestedRequest)
+        if not seen:
+            exchange.result()
+        request: Self = seen[0]
+        return request
+
+    def __init__(self, environ: dict[str, Any]) -> None:
+        """All is done."""
+
+
+def install() -> None:
+    """After django.test.client has been imported, and before tests are."""
+    import django.core.handlers.wsgi
+    import django.test.client
+
+    django.core.handlers.wsgi.WSGIRequest = WSGIRequest  # type: ignore[misc,assignment]
+    django.test.client.WSGIRequest = WSGIRequest  # type: ignore[misc,assignment]

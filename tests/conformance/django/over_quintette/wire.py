@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,7 +10,8 @@ from urllib.parse import quote
 
 # Of a path, as browsers send them (RFC 3986, 3.3); "%" is not among them.
 PATH_SAFE = "/!$&'()*+,;=:@~"
-QUERY_SAFE = "%/?!$&'()*+,;=:@~[]|{}^`\\"
+# What a query must not hold as it is; clients differ about all the rest.
+_QUERY_UNSAFE = re.compile(r"[^\x21-\x7e]|[\"<>#]")
 
 
 class RefusedError(AssertionError):
@@ -63,7 +65,7 @@ def from_environ(environ: Mapping[str, Any]) -> WireRequest:
     script_name = environ.get("SCRIPT_NAME", "")
     path = script_name.rstrip("/") + environ.get("PATH_INFO", "")
     path = quote(path.encode("latin-1"), PATH_SAFE)
-    query = quote(environ.get("QUERY_STRING", "").encode("latin-1"), QUERY_SAFE)
+    query = _quote_query(environ.get("QUERY_STRING", ""))
     length = environ.get("CONTENT_LENGTH", "")
     fields = [] if environ.get("HTTP_HOST") else [("Host", _default_host(environ))]
     if environ.get("CONTENT_TYPE"):
@@ -85,9 +87,13 @@ def from_environ(environ: Mapping[str, Any]) -> WireRequest:
     )
 
 
+def _quote_query(query: str) -> str:
+    return _QUERY_UNSAFE.sub(lambda match: f"%{ord(match[0]):02X}", query)
+
+
 def _default_host(environ: Mapping[str, Any]) -> str:
     """What a browser would have sent, given the server's name and port."""
-    name, port = environ["SERVER_NAME"], str(environ["SERVER_PORT"])
+    name, port = environ.get("SERVER_NAME", "testserver"), str(environ.get("SERVER_PORT", "80"))
     usual = "443" if environ.get("wsgi.url_scheme") == "https" else "80"
     return name if port == usual else f"{name}:{port}"
 
@@ -95,9 +101,7 @@ def _default_host(environ: Mapping[str, Any]) -> str:
 def from_scope(scope: Mapping[str, Any], body: bytes) -> WireRequest:
     path = quote(scope["path"].encode(), PATH_SAFE)
     query = scope.get("query_string", "")
-    if isinstance(query, bytes):
-        query = query.decode("latin-1")
-    query = quote(query.encode(), QUERY_SAFE)
+    query = _quote_query((query if isinstance(query, bytes) else query.encode()).decode("latin-1"))
     fields = [(n.decode("latin-1"), v.decode("latin-1")) for n, v in scope["headers"]]
     meta = {"wsgi.url_scheme": scope.get("scheme", "http")}
     if scope.get("client"):
