@@ -2,7 +2,13 @@
 #include "django.h"
 
 #include <errno.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+#include <stdlib.h>
 #include <unistd.h>
+
+#define FREED_MEMORY_MAX (32 << 20) /* what glibc takes as a threshold */
 
 static q5py_state *get_state(PyObject *module) {
     return PyModule_GetState(module);
@@ -74,6 +80,32 @@ static PyObject *module_set_request_class(PyObject *module, PyObject *cls) {
     Py_RETURN_NONE;
 }
 
+PyDoc_STRVAR(
+    keep_freed_memory_doc,
+    "keep_freed_memory(size)\n\n"
+    "For processes that serve: up to this many bytes that were freed stay with the process, ready\n"
+    "for the next request. By default glibc returns the top of its heap to the kernel at 128 KB,\n"
+    "and each large body is faulted in page by page. Other allocators, and thresholds given in "
+    "the\n"
+    "environment (MALLOC_TRIM_THRESHOLD_), are left alone. See mallopt(3).");
+
+static PyObject *module_keep_freed_memory(PyObject *module, PyObject *arg) {
+    (void)module;
+    long size = PyLong_AsLong(arg);
+    if (size == -1 && PyErr_Occurred()) return NULL;
+    if (size < 0 || size > FREED_MEMORY_MAX) {
+        PyErr_Format(PyExc_ValueError, "size must be from 0 to %d", FREED_MEMORY_MAX);
+        return NULL;
+    }
+#ifdef __GLIBC__
+    if (!getenv("MALLOC_TRIM_THRESHOLD_")) {
+        mallopt(M_TRIM_THRESHOLD, (int)size);
+        mallopt(M_MMAP_THRESHOLD, (int)size / 2);
+    }
+#endif
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef module_methods[] = {
     {"listen", (PyCFunction)(void (*)(void))module_listen, METH_VARARGS | METH_KEYWORDS,
      listen_doc},
@@ -84,6 +116,7 @@ static PyMethodDef module_methods[] = {
      "has_other_receivers(signal) -> bool: than Django's own, for whichever sender. Of\n"
      "request_started or request_finished."},
     {"set_request_class", module_set_request_class, METH_O, set_request_class_doc},
+    {"keep_freed_memory", module_keep_freed_memory, METH_O, keep_freed_memory_doc},
     {NULL, NULL, 0, NULL},
 };
 

@@ -31,6 +31,9 @@ logger = logging.getLogger("quintette.server")
 STDOUT = 1
 # How often a drain looks whether the last request has gone.
 DRAIN_POLL_SECONDS = 0.02
+# Bytes; room for the largest body that is kept in memory (DATA_UPLOAD_MAX_MEMORY_SIZE's default),
+# its copy for the view, and as much again.
+FREED_MEMORY_KEPT = 8 << 20
 # What a cancelled task or thread may still take before the process ends without it.
 LAST_SECONDS = 1.0
 
@@ -194,6 +197,7 @@ async def _close(server: Any) -> None:
 
 def prepare_process() -> None:
     """Once per process that serves, before its first request."""
+    _quintette.keep_freed_memory(FREED_MEMORY_KEPT)
     _quintette.set_request_class(Request)
 
 
