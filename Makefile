@@ -49,6 +49,10 @@ test-py: setup ## The Python tests (pytest)
 conformance: setup ## The tables of the RFCs' requirements, against a running server
 	@scripts/test-py.sh --conformance $(ARGS)
 
+.PHONY: endurance
+endurance: setup ## 10,000 idle connections, a million requests with every kind of abort (minutes)
+	@scripts/test-py.sh --endurance -s $(ARGS)
+
 .PHONY: asan
 asan: setup ## All tests under AddressSanitizer and UBSan
 	@scripts/test-c.sh asan

@@ -135,6 +135,14 @@ static void on_done(void *ctx, q5_exchange *x) {
     if (self->log_style) log_request(self, x);
 }
 
+static void on_exhausted(void *ctx, int error) {
+    q5py_server *self = ctx;
+    if (!self->on_exhausted) return;
+    PyObject *done = PyObject_CallFunction(self->on_exhausted, "i", error);
+    if (!done) q5py_server_error(self, NULL);
+    Py_XDECREF(done);
+}
+
 /* ---- the poller's hook ----------------------------------------------------------------------- */
 
 /* Lines are written once per turn of the loop, or of the threads that stand in for it. A log that
@@ -241,6 +249,7 @@ static int check_type(PyObject *value, PyTypeObject *type, const char *name) {
 static int server_open(q5py_server *self, PyObject *limits) {
     q5_server_config config = q5_server_config_default();
     if (limits && take_limits(limits, &config)) return -1;
+    config.on_exhausted = on_exhausted;
     self->app = (q5_app){.ctx = self,
                          .on_head = on_head,
                          .on_request = on_request,
@@ -263,19 +272,19 @@ static int server_open(q5py_server *self, PyObject *limits) {
 }
 
 static PyObject *server_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-    static char *keywords[] = {"poller",         "router",        "django_sync", "django_async",
-                               "threads",        "executor",      "limits",      "statics",
-                               "access_log",     "access_log_fd", "on_error",    "allowed_hosts",
-                               "forwarded_host", "tidy",          NULL};
+    static char *keywords[] = {"poller",         "router",        "django_sync",  "django_async",
+                               "threads",        "executor",      "limits",       "statics",
+                               "access_log",     "access_log_fd", "on_error",     "allowed_hosts",
+                               "forwarded_host", "tidy",          "on_exhausted", NULL};
     PyObject *poller = NULL, *router = NULL, *sync = NULL, *async = NULL, *threads = NULL,
              *executor = NULL, *limits = NULL, *statics = NULL, *on_error = NULL, *hosts = NULL,
-             *tidy = NULL;
+             *tidy = NULL, *exhausted = NULL;
     int log_style = 0, log_fd = STDOUT_FILENO, forwarded = 0;
     q5py_state *state = q5py_state_of_type(type);
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O$OOOOOO!OiiOOpO", keywords, &poller, &router,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O$OOOOOO!OiiOOpOO", keywords, &poller, &router,
                                      &sync, &async, &threads, &executor, &PyDict_Type, &limits,
                                      &statics, &log_style, &log_fd, &on_error, &hosts, &forwarded,
-                                     &tidy) ||
+                                     &tidy, &exhausted) ||
         check_type(poller, state->poller_type, "poller") ||
         check_type(router, state->router_type, "router") ||
         check_type(threads, state->thread_pool_type, "threads"))
@@ -292,6 +301,7 @@ static PyObject *server_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     self->executor = given(executor);
     self->on_error = given(on_error);
     self->tidy = given(tidy);
+    self->on_exhausted = given(exhausted);
     self->log_style = (q5_access_style)log_style;
     self->log_fd = log_fd;
     self->log_utc_offset = utc_offset();
@@ -411,6 +421,7 @@ static int server_traverse(PyObject *op, visitproc visit, void *arg) {
     Py_VISIT(self->executor);
     Py_VISIT(self->on_error);
     Py_VISIT(self->tidy);
+    Py_VISIT(self->on_exhausted);
     Py_VISIT(self->memory_loop);
     Py_VISIT(self->context);
     Py_VISIT(self->raised);
@@ -424,6 +435,7 @@ static int server_clear(PyObject *op) {
     Py_CLEAR(self->executor);
     Py_CLEAR(self->on_error);
     Py_CLEAR(self->tidy);
+    Py_CLEAR(self->on_exhausted);
     Py_CLEAR(self->memory_loop);
     Py_CLEAR(self->context);
     Py_CLEAR(self->raised);

@@ -27,6 +27,7 @@ typedef struct q5py_server {
     q5py_thread_pool *threads;            /* owned or NULL */
     PyObject *on_error;                   /* owned or NULL: on_error(exception, request) */
     PyObject *tidy;                       /* owned or NULL: tidy(), around handlers in threads */
+    PyObject *on_exhausted;               /* owned or NULL: on_exhausted(errno), see q5/server.h */
     PyObject *memory_loop;                /* owned or NULL: of connections in memory */
     PyObject *context;                    /* owned: copied for each request */
     q5py_hosts *hosts;                    /* owned or NULL: typed routes answer any */

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Run the Python tests: test-py.sh [--sanitizer NAMES] [--conformance] [PYTEST_ARGUMENT...]
+# Run the Python tests: test-py.sh [--sanitizer NAMES] [--conformance | --endurance] [PYTEST_ARGUMENT...]
 #
 # Two runs of pytest, since a process has one Django settings module: the project's own
 # tests, then those of the example project. Arguments go to the first alone.
@@ -10,11 +10,12 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
 python=$root/.venv/bin/python
 sanitizer=""
-select="not conformance"
+select="not conformance and not endurance"
 while [ $# -gt 0 ]; do
     case $1 in
     --sanitizer) sanitizer=$2; shift 2 ;;
     --conformance) select=conformance; shift ;;
+    --endurance) select=endurance; shift ;;
     *) break ;;
     esac
 done
@@ -57,4 +58,4 @@ run() { # with the sanitizers' libraries loaded first, into pytest and what it s
 }
 
 run -m "$select" "$@"
-[ $# -gt 0 ] || [ "$select" = conformance ] || run examples/atlas
+[ $# -gt 0 ] || [ "${select#not}" = "$select" ] || run examples/atlas

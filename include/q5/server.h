@@ -13,6 +13,9 @@ typedef struct q5_server_config {
     q5_conn_config conn;
     uint32_t connections_max; /* accepting pauses at it */
     uint32_t accept_batch;    /* connections accepted per event, so that others get their turn */
+    /* Accepting fails for want of descriptors or of memory (an errno), and is tried again ten times
+     * a second; told once a minute at most, with the app's ctx. May be NULL. */
+    void (*on_exhausted)(void *ctx, int error);
     uint64_t memory_max; /* bytes of RSS: 503 from 90 % on, no accepting from 95 % on; 0: off */
 } q5_server_config;
 

@@ -12,6 +12,7 @@
 #include "q5/spool.h"
 
 #define ACCEPT_PAUSE_MSEC 100 /* after the process ran out of descriptors */
+#define EXHAUSTED_TELL_MSEC 60000
 #define FREE_EXCHANGES_MAX 256
 
 q5_server_config q5_server_config_default(void) {
@@ -121,6 +122,13 @@ static void pause_accepting(q5_server *server, q5_msec until) {
     watch_listeners(server, false);
 }
 
+static void exhausted(q5_server *server, int error) {
+    pause_accepting(server, server->now + ACCEPT_PAUSE_MSEC);
+    if (!server->config.on_exhausted || server->now < server->tell_exhausted_after) return;
+    server->tell_exhausted_after = server->now + EXHAUSTED_TELL_MSEC;
+    server->config.on_exhausted(server->app.ctx, error);
+}
+
 static int accept_one(int fd, struct sockaddr *address, socklen_t *len) {
 #ifdef __linux__
     return accept4(fd, address, len, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -154,7 +162,7 @@ static void on_acceptable(q5_watch *watch, unsigned events) {
             server->stats.accepted++;
             q5__peer_open(server, fd, (struct sockaddr *)&address, len);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-            pause_accepting(server, server->now + ACCEPT_PAUSE_MSEC);
+            exhausted(server, errno);
             return;
         } else if (errno != EINTR && errno != ECONNABORTED) {
             return;

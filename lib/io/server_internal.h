@@ -24,7 +24,8 @@ struct q5_server {
     q5_exchange_pool pool;
     q5_timer_wheel wheel;
     q5_msec now;
-    q5_msec second;       /* when date and memory were last looked at */
+    q5_msec second; /* when date and memory were last looked at */
+    q5_msec tell_exhausted_after;
     q5_msec accept_after; /* accepting is paused until then; 0: it is not */
     q5__peer *peers;      /* all connections */
     q5__peer *dirty;      /* those that the next tick must serve */

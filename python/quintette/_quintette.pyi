@@ -135,6 +135,7 @@ class Server:
         allowed_hosts: Sequence[str] | None = None,
         forwarded_host: bool = False,
         tidy: Callable[[], object] | None = None,
+        on_exhausted: Callable[[int], object] | None = None,
     ) -> Self: ...
     @property
     def drained(self) -> bool: ...

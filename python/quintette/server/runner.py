@@ -99,6 +99,7 @@ def open_server(
         allowed_hosts=allowed_hosts(),
         forwarded_host=django_settings.USE_X_FORWARDED_HOST,
         tidy=tidy,
+        on_exhausted=log_exhausted,
     )
 
 
@@ -214,6 +215,11 @@ def log_request_error(error: BaseException, request: Request | None = None) -> N
     """An exception that nobody answered; the client was told 500."""
     where = f"{request.method} {request.path}" if request is not None else "a request"
     logger.error("Unhandled error in %s", where, exc_info=error)
+
+
+def log_exhausted(error: int) -> None:
+    """No connection can be accepted; those that wait do so until it is possible again."""
+    logger.error("New connections have to wait: %s", os.strerror(error))
 
 
 def _log_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

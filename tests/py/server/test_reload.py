@@ -127,6 +127,25 @@ def test_a_slow_request_does_not_hold_a_restart_back(serve: Serve, project: Proj
         assert time.monotonic() - began < 4.5
 
 
+def test_a_connection_that_was_made_before_a_restart_is_answered(
+    serve: Serve, project: Project
+) -> None:
+    """The request of a client that had only connected may be under way: a drain waits for it."""
+    served = serve()
+    with ThreadPoolExecutor() as pool:
+        slow = pool.submit(served.get, "/slow?s=5")  # the drain takes its whole time
+        connection = served.connect()
+        connection.connect()
+        time.sleep(0.2)
+        project.replace("urls.py", '"one"', '"two"')
+        wait_for(lambda: "changed: restarting" in served.errors(), RELOAD_SECONDS)
+        time.sleep(0.1)
+        connection.request("GET", "/")
+        assert connection.getresponse().read() == b"one"
+        connection.close()
+        assert isinstance(slow.exception(), ConnectionResetError)
+
+
 def test_watching_costs_little(serve: Serve) -> None:
     served = serve()
     served.text()

@@ -218,6 +218,7 @@ class _Serve:
     def _load(self) -> Any:
         """Everything that can fail: checks, URLconf, middleware, routes."""
         from quintette.server import static
+        from quintette.server.descriptors import make_room
         from quintette.server.runner import load_application
 
         if not self._options["skip_checks"]:
@@ -226,7 +227,7 @@ class _Serve:
         if not self._options["nostatic"]:
             static_url = static.development_url(insecure=self._options["insecure_static"])
         try:
-            return load_application(self._settings, static_url=static_url)
+            return load_application(make_room(self._settings), static_url=static_url)
         except ImproperlyConfigured as error:
             raise CommandError(str(error)) from error
 
