@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from bench import cases, floors, peers, report
 from bench.apps import static
 from bench.chart import chart
 from bench.machine import machine
-from bench.places import RESULTS, STATIC
+from bench.places import DOCS, RESULTS, STATIC
 from bench.run import Plan, run_case, say
 from bench.signals import exit_on_termination
 
@@ -28,6 +29,7 @@ request of the server's processes. Results go to OUTPUT, a file a case, with tab
 over all cases that have results there.
 """
 QUICK = {"rounds": 2, "seconds": 1, "rate_rounds": 1}
+MARKS = ("<!-- bench: begin -->", "<!-- bench: end -->")
 NOT_MEASURING_S = 2.5
 """Per server and case: start, warm-up, stop; roughly."""
 
@@ -54,6 +56,11 @@ def parse() -> argparse.Namespace:
         parser.add_argument(option, type=at_least(least), default=value, help=text, metavar="N")
     parser.add_argument("--quick", action="store_true", help="a glance: few, short rounds")
     parser.add_argument("--output", type=Path, default=RESULTS, help="a folder (bench/results)")
+    parser.add_argument(
+        "--publish",
+        action="store_true",
+        help="write OUTPUT's tables and chart into docs/, measure nothing",
+    )
     parser.add_argument(
         "--check-floors",
         type=Path,
@@ -138,15 +145,30 @@ def load(paths: list[Path]) -> list[dict[str, Any]]:
     return [found[name] for name in cases.BY_NAME if name in found]
 
 
-def publish(folder: Path) -> None:
+def summarise(folder: Path) -> None:
     """table.md and chart.svg over all results of the folder; the table also to standard output."""
     results = load(sorted(folder.glob("*.json")))
+    if not results:
+        return
     titles = {peer.name: peer.title for peer in peers.ALL}
-    text = "\n".join(report.section(case, titles) for case in results)
+    sections = [report.section(case, titles) for case in results]
+    text = "\n".join([*sections, report.about(results), ""])
     (folder / "table.md").write_text(text)
     limits = {peer.name for peer in peers.ALL if peer.limit}
     (folder / "chart.svg").write_text(chart(results, titles, limits))
     print(text, end="")
+
+
+def publish(folder: Path) -> None:
+    """The tables into the documentation, between its two marks, and the chart beside it."""
+    page = (DOCS / "performance.md").read_text()
+    head, begin, rest = page.partition(MARKS[0])
+    _, end, tail = rest.partition(MARKS[1])
+    if not begin or not end:
+        raise SystemExit(f"docs/performance.md has no {' and '.join(MARKS)}")
+    tables = (folder / "table.md").read_text()
+    (DOCS / "performance.md").write_text(f"{head}{begin}\n{tables}\n{end}{tail}")
+    shutil.copy(folder / "chart.svg", DOCS / "images" / "bench.svg")
 
 
 def check_floors(options: argparse.Namespace) -> int:
@@ -161,6 +183,10 @@ def main() -> int:
     options = parse()
     if options.check_floors is not None:
         return check_floors(options)
+    if options.publish:
+        summarise(options.output)
+        publish(options.output)
+        return 0
     if options.list:
         show_list(options)
         return 0
@@ -169,7 +195,7 @@ def main() -> int:
         return 2
     exit_on_termination()
     measure(options)
-    publish(options.output)
+    summarise(options.output)
     return 0
 
 

@@ -8,4 +8,5 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 BUILD = ROOT / "build" / "bench"
 STATIC = BUILD / "static"
+DOCS = ROOT / "docs"
 RESULTS = HERE / "results"

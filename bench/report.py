@@ -71,6 +71,21 @@ def add_ratios(rows: list[dict[str, Any]], ours: str = "quintette") -> None:
         )
 
 
+def about(results: list[dict[str, Any]]) -> str:
+    """When, where and with which versions."""
+    versions: dict[str, str] = {}
+    for case in results:
+        for server in case["servers"].values():
+            versions |= server["versions"]
+    machine = results[-1]["machine"]
+    listed = ", ".join(f"{name} {versions[name]}" for name in sorted(versions))
+    return (
+        f"Measured {results[0]['when'][:10]} by `{results[-1]['command']}` on {machine['cpu']} "
+        f"({machine['cores']} cores), Linux {machine['kernel']}, CPython {machine['python']}: "
+        f"{listed}."
+    )
+
+
 def section(results: dict[str, Any], titles: dict[str, str]) -> str:
     """A case's heading, table and what is missing from it."""
     lines = ["", f"### {results['title'][0].upper()}{results['title'][1:]}", ""]
