@@ -1,7 +1,7 @@
 """Settings of the Django project as every server gets them.
 
-``BENCH_MIDDLEWARE`` is ``none``, ``default`` (the seven classes of ``startproject``), or
-``whitenoise``, for servers that leave static files to the project.
+``BENCH_MIDDLEWARE`` is ``none``, ``default`` (the seven classes of ``startproject`` and the apps
+that they need), or ``whitenoise``, for servers that leave static files to the project.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ ALLOWED_HOSTS = ["127.0.0.1"]
 ROOT_URLCONF = "bench.apps.site.urls"
 WSGI_APPLICATION = "bench.apps.site.wsgi.application"
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
-INSTALLED_APPS = [
-    "django.contrib.auth",
-    "django.contrib.contenttypes",
-    "django.contrib.sessions",
-    "django.contrib.messages",
-    "django.contrib.staticfiles",
-]
-MIDDLEWARE = {
-    "none": [],
+_APPS = {
+    "default": [
+        "django.contrib.auth",
+        "django.contrib.contenttypes",
+        "django.contrib.sessions",
+        "django.contrib.messages",
+    ],
+}
+_MIDDLEWARE = {
     "default": [
         "django.middleware.security.SecurityMiddleware",
         "django.contrib.sessions.middleware.SessionMiddleware",
@@ -34,7 +34,10 @@ MIDDLEWARE = {
         "django.middleware.clickjacking.XFrameOptionsMiddleware",
     ],
     "whitenoise": ["whitenoise.middleware.WhiteNoiseMiddleware"],
-}[os.environ.get("BENCH_MIDDLEWARE", "none")]
+}
+_kind = os.environ.get("BENCH_MIDDLEWARE", "none")
+INSTALLED_APPS = ["django.contrib.staticfiles", *_APPS.get(_kind, [])]
+MIDDLEWARE = _MIDDLEWARE.get(_kind, [])
 USE_TZ = True
 STATIC_URL = "/static/"
 STATIC_ROOT = os.environ.get("BENCH_STATIC_ROOT", str(Path(__file__).parent / "no-static"))
