@@ -190,9 +190,10 @@ def main() -> int:
     if options.list:
         show_list(options)
         return 0
-    if options.server_core not in os.sched_getaffinity(0):
-        say(f"core {options.server_core} is not ours to use")
-        return 2
+    for core in (options.server_core, options.load_core):
+        if core not in os.sched_getaffinity(0):
+            say(f"core {core} is not ours to use: see --server-core and --load-core")
+            return 2
     exit_on_termination()
     measure(options)
     summarise(options.output)

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 
 from bench import cases, floors, peers, report
+from bench.chart import chart
+from bench.errors import UnavailableError
 from bench.load.round import Round
 from bench.load.wrk import read
+from bench.peers.base import Peer, only
+from bench.run import Entry, Plan, Ring, run_case
+from bench.server import Launch, Server
 
 
 def made_round(cpu: float, rps: float = 1000.0, client: float = 0.5) -> Round:
@@ -118,3 +124,55 @@ def test_latency_and_memory() -> None:
 
 def test_what_was_not_measured_is_neither_met_nor_missed() -> None:
     assert {each.met for each in floors.check([])} == {None}
+
+
+def test_the_chart_is_a_picture_with_a_bar_per_row() -> None:
+    rows = [made_row("hello", "quintette", 5.0), made_row("hello", "a<b", 10.0)]
+    report.add_ratios(rows)
+    picture = ET.fromstring(chart([{"title": "R&D", "rows": rows}], {}, set()))
+    assert sum(part.tag.endswith("rect") for part in picture.iter()) == 2
+    assert any("a<b" in (part.text or "") for part in picture.iter())
+
+
+def launch(*command: str) -> Any:
+    return only(lambda case, port: Launch(list(command)))
+
+
+@pytest.mark.parametrize(
+    ("peer", "why"),
+    [
+        (Peer("x", "X", frozenset({"hello"}), launch("false")), "ended with status 1"),
+        (Peer("x", "X", frozenset({"hello"}), launch("/no/such")), "ended with status"),
+        (
+            Peer("x", "X", frozenset({"hello"}), launch("true"), packages=("no-such-package",)),
+            "no-such-package is not installed",
+        ),
+    ],
+    ids=["dies", "has no program", "has no package"],
+)
+def test_a_peer_that_cannot_run_is_left_out_by_name(
+    peer: Peer, why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = run_case(cases.BY_NAME["hello"], [peer], Plan(1, 1, 1, 1))
+    assert why in results["left_out"]["x"]
+    assert results["rows"] == []
+    assert "LEFT OUT: x" in capsys.readouterr().err
+
+
+def test_a_peer_that_fails_under_load_does_not_stop_the_others() -> None:
+    ring = Ring(cases.BY_NAME["hello"], {})
+    for name in ("good", "bad"):
+        peer = Peer(name, name, frozenset({"hello"}), launch("true"))
+        server = Server(name, ring.case, 1, Launch(["true"]))
+        ring.entries.append(Entry(peer, "", server, {}))
+    turns: list[str] = []
+
+    def load(entry: Entry) -> str:
+        turns.append(entry.peer.name)
+        if entry.peer.name == "bad":
+            raise UnavailableError("bad answers nonsense")
+        return ""
+
+    ring.turn("peak", 2, load)
+    assert turns == ["good", "bad", "good"]
+    assert list(ring.left_out) == ["bad"]
