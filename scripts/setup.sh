@@ -1,6 +1,7 @@
 #!/bin/sh
 # Make .venv and install what pyproject.toml names: setup.sh EXTRA...
 #
+# VENV=... is another virtual environment than .venv, for what should not mix with it.
 # The stamp holds a hash of pyproject.toml and the interpreter, so that the second run
 # costs milliseconds, and a changed dependency or a PYTHON=... of your own is noticed.
 # The package itself is not installed: a .pth file puts python/ on the path, and
@@ -8,7 +9,7 @@
 set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
-venv=$root/.venv
+venv=${VENV:-$root/.venv}
 
 "$root/scripts/system-packages.sh" build
 
@@ -31,7 +32,7 @@ else
 fi
 
 if [ "$base" != "$wanted" ] || ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
-    echo "Making .venv with $("$wanted" --version) ($wanted)"
+    echo "Making ${venv#"$root/"} with $("$wanted" --version) ($wanted)"
     "$wanted" -m venv --clear "$venv"
     site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
     echo "$root/python" >"$site/quintette-dev.pth"
