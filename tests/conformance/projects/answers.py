@@ -22,6 +22,8 @@ RULES: Rules = [
     (re.compile(r"(csrf_?token\W{1,8})\w{64}", re.IGNORECASE), r"\1CSRF"),
     (re.compile(r"(csrftoken=)\w{32}"), r"\1CSRF"),
     (re.compile(r"(sessionid=)\w{32}"), r"\1SESSION"),
+    # Of messages kept in a cookie: when they were signed, and the signature.
+    (re.compile(r"(messages=[^:;]+):\w+:[\w-]+"), r"\1:SIGNED"),
     (re.compile(r"(expires=)\w{3}, \d\d \w{3} \d{4} [\d:]{8} GMT"), r"\1DATE"),
 ]
 
@@ -79,6 +81,8 @@ def answer_of(response: httpx.Response, more_rules: Rules) -> Answer:
     request = f"{response.request.method} {response.request.url.raw_path.decode()}"
     # Sorted, but the order among fields of one name counts (RFC 9110, 5.3), and sorting keeps it.
     headers.sort(key=lambda pair: pair[0])
+    if body != response.content:
+        headers = [(name, "TAG" if name == "etag" else value) for name, value in headers]
     return Answer(response.status_code, headers, body, request, token)
 
 
