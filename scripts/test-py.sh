@@ -11,21 +11,13 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
 python=$root/.venv/bin/python
 sanitizer=""
-<<<<<<< HEAD
 select="not conformance and not endurance"
-while [ $# -gt 0 ]; do
-    case $1 in
-    --sanitizer) sanitizer=$2; shift 2 ;;
-    --conformance) select=conformance; shift ;;
-    --endurance) select=endurance; shift ;;
-=======
-select="not conformance"
 folders=tests/py
 while [ $# -gt 0 ]; do
     case $1 in
     --sanitizer) sanitizer=$2; shift 2 ;;
     --conformance) select=conformance folders=tests/conformance; shift ;;
->>>>>>> 74c076a (Serve Wagtail and a REST framework project beside runserver and compare every answer)
+    --endurance) select=endurance; shift ;;
     *) break ;;
     esac
 done
@@ -67,11 +59,6 @@ run() { # with the sanitizers' libraries loaded first, into pytest and what it s
     return "$status"
 }
 
-<<<<<<< HEAD
-run -m "$select" "$@"
-[ $# -gt 0 ] || [ "${select#not}" = "$select" ] || run examples/atlas
-=======
 # "testpaths" is what pytest runs where no argument names a file or folder.
 run -m "$select" -o testpaths="$folders" "$@"
-[ $# -gt 0 ] || [ "$select" = conformance ] || run examples/atlas
->>>>>>> 74c076a (Serve Wagtail and a REST framework project beside runserver and compare every answer)
+[ $# -gt 0 ] || [ "${select#not}" = "$select" ] || run examples/atlas
