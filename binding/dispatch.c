@@ -335,6 +335,7 @@ int q5py_flight_start_task(q5py_flight *flight, PyObject *coro,
     Py_XSETREF(flight->task, task);
     task->on_end = on_end;
     task->arg = flight;
+    if (server->poller) q5py_poller_wake_thread(server->poller);
     /* The flight, and with it its references to task and server, may end within. */
     Py_INCREF(task);
     Py_INCREF(server);
@@ -346,6 +347,7 @@ int q5py_flight_start_task(q5py_flight *flight, PyObject *coro,
 
 static void run_on_loop(q5py_flight *flight) {
     PyObject *result = NULL;
+    if (flight->server->poller) q5py_poller_wake_thread(flight->server->poller);
     if (PyContext_Enter(flight->context) == 0) {
         result = q5py_plan_call(flight->plan, &flight->args);
         PyObject *error = result ? NULL : q5py_exception_take();

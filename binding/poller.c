@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "convert.h"
+#include "threads.h"
 
 #define EVENT_READ 1 /* selectors.EVENT_READ, EVENT_WRITE */
 #define EVENT_WRITE 2
@@ -114,6 +115,20 @@ void q5py_poller_settle(q5py_poller *self, q5py_job *job, bool more) {
         hold(self);
     else
         send_held(self);
+}
+
+bool q5py_poller_will_wake(q5py_poller *self, q5py_thread_pool *pool) {
+    if (!self->serving || (self->to_wake && self->to_wake != pool)) return false;
+    if (!self->to_wake) self->to_wake = (q5py_thread_pool *)Py_NewRef((PyObject *)pool);
+    return true;
+}
+
+void q5py_poller_wake_thread(q5py_poller *self) {
+    q5py_thread_pool *pool = self->to_wake;
+    if (!pool) return;
+    self->to_wake = NULL;
+    q5py_thread_pool_wake(pool);
+    Py_DECREF(pool);
 }
 
 static bool inbox_empty(q5py_poller *self) {
@@ -357,6 +372,7 @@ static int call_before_hooks(q5py_poller *self) {
     for (q5py_poll_hook *hook = self->hooks; hook; hook = hook->next)
         timeout = sooner(timeout, hook->before_wait(hook));
     self->serving = false;
+    q5py_poller_wake_thread(self);
     return timeout;
 }
 
@@ -420,6 +436,7 @@ static int wait_once(q5py_poller *self, int timeout) {
     free_dropped(self);
     work_off_inbox(self);
     self->serving = false;
+    q5py_poller_wake_thread(self);
     if (self->raised) {
         q5py_exception_set(self->raised);
         self->raised = NULL;

@@ -8,6 +8,7 @@
 #include "q5py.h"
 
 typedef struct q5py_job q5py_job;
+typedef struct q5py_thread_pool q5py_thread_pool;
 
 /* Work that crosses threads. Embedded in its owner. run is called in a worker thread, finish on the
  * loop's thread, all under the GIL; none may leave an exception set. */
@@ -49,9 +50,10 @@ typedef struct q5py_poller {
     /* A thread is inside the kernel's wait, without the GIL. While this is seen under the GIL,
      * nobody else can be in the midst of anything that the GIL guards. */
     bool in_wait;
-    double wait_until; /* when that wait will end, monotonic seconds; negative: open end */
-    bool serving;      /* hooks, events or jobs are being worked off */
-    double held_since; /* when a worker first held something back; 0: nothing is */
+    double wait_until;         /* when that wait will end, monotonic seconds; negative: open end */
+    bool serving;              /* hooks, events or jobs are being worked off */
+    double held_since;         /* when a worker first held something back; 0: nothing is */
+    q5py_thread_pool *to_wake; /* owned: a thread of it was called while we serve; or NULL */
     q5py_poll_hook *hooks;
     /* The inbox: jobs that finished in other threads. */
     pthread_mutex_t lock;
@@ -76,6 +78,10 @@ void q5py_poller_raise(q5py_poller *poller);
 /* From any thread, with or without the GIL: job->finish will be called on the loop's thread. The
  * caller makes sure that the poller outlives the job. */
 void q5py_poller_post(q5py_poller *poller, q5py_job *job);
+/* Under the GIL: is the poller at work, so that the pool's thread, which could not have the GIL, is
+ * better woken when that is done or Python code is about to run? Then it will be. */
+bool q5py_poller_will_wake(q5py_poller *poller, q5py_thread_pool *pool);
+void q5py_poller_wake_thread(q5py_poller *poller);
 /* Under the GIL, by a worker thread after job->run: finishes the job here or posts it. What it has
  * to send is held back for a moment when this thread has more jobs: sent together, responses cost
  * the kernel less. */

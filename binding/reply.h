@@ -8,7 +8,8 @@
 
 typedef struct q5py_reply {
     int status;
-    /* NULL, or an owned str (latin-1) or bytes: the reason phrase, where it is not the usual one. */
+    /* NULL, or an owned str (latin-1) or bytes: the reason phrase, where it is not the usual one.
+     */
     PyObject *reason;
     /* Complete, checked header lines with CRLFs ("Content-Type: application/json\r\n"), kept alive
      * by whoever the exchange keeps alive (a plan). May be empty. */

@@ -41,6 +41,7 @@ struct q5py_thread_pool {
     int threads, threads_max, idle;
     int starting;          /* threads that were started and have not come to their loop yet */
     bool coming;           /* a thread was called or started and has not looked for work yet */
+    seat *unwoken;         /* it was called, but still sleeps: see q5py_thread_pool_wake */
     unsigned long started; /* for names */
     bool stopping;
 };
@@ -80,13 +81,19 @@ static bool call_one(q5py_thread_pool *self) {
         self->idle_top = top->below;
         self->idle--;
         self->coming = top->called = true;
-        pthread_cond_signal(&top->call);
+        self->unwoken = top;
         return false;
     }
     if (self->threads == self->threads_max) return false;
     self->threads++;
     self->starting++;
     return self->coming = true;
+}
+
+/* Under the lock. */
+static void wake(q5py_thread_pool *self) {
+    if (self->unwoken) pthread_cond_signal(&self->unwoken->call);
+    self->unwoken = NULL;
 }
 
 /* ---- threads --------------------------------------------------------------------------------- */
@@ -165,6 +172,7 @@ static bool wait_for_call(q5py_thread_pool *self) {
     while (!mine.called && !self->stopping && rc != ETIMEDOUT)
         rc = pthread_cond_timedwait(&mine.call, &self->lock, &until);
     if (!mine.called) leave_seat(self, &mine);
+    if (self->unwoken == &mine) self->unwoken = NULL;
     pthread_mutex_unlock(&self->lock);
     PyEval_RestoreThread(thread);
     pthread_cond_destroy(&mine.call);
@@ -177,6 +185,7 @@ static bool wait_for_call(q5py_thread_pool *self) {
 static void work_on(q5py_thread_pool *self, queued next) {
     bool more = self->count != 0;
     bool start = more && call_one(self);
+    wake(self);
     pthread_mutex_unlock(&self->lock);
     if (!more) q5py_poller_stand_in(next.poller);     /* this one may take long */
     if (start && start_thread(self)) take_back(self); /* we are one: 0 */
@@ -226,9 +235,16 @@ int q5py_thread_pool_submit(q5py_thread_pool *self, q5py_job *job, q5py_poller *
         return -1;
     }
     bool start = call_one(self);
+    if (!self->unwoken || !q5py_poller_will_wake(poller, self)) wake(self);
     pthread_mutex_unlock(&self->lock);
     if (!start || start_thread(self) == 0) return 0;
     return take_back(self);
+}
+
+void q5py_thread_pool_wake(q5py_thread_pool *self) {
+    pthread_mutex_lock(&self->lock);
+    wake(self);
+    pthread_mutex_unlock(&self->lock);
 }
 
 static PyObject *pool_stop(PyObject *op, PyObject *args) {

@@ -5,10 +5,11 @@
 
 #include "poller.h"
 
-typedef struct q5py_thread_pool q5py_thread_pool;
-
-/* Queues the job; its run is called in a worker thread and then it is posted to `poller`. Under the
- * GIL. 0; -1 with an exception when the pool is stopped or no thread could be started. */
+/* Queues the job; its run is called in a worker thread and then it is finished there or by
+ * `poller`. Under the GIL. 0; -1 with an exception when the pool is stopped or no thread could be
+ * started. */
 int q5py_thread_pool_submit(q5py_thread_pool *pool, q5py_job *job, q5py_poller *poller);
+/* Under the GIL: wakes the thread that was called for such a job, should it still sleep. */
+void q5py_thread_pool_wake(q5py_thread_pool *pool);
 
 #endif
