@@ -24,7 +24,8 @@ SERVE = ("serve", "127.0.0.1:0", "--noreload")
 RUNSERVER = ("runserver", "127.0.0.1:0", "--noreload")
 
 
-def environment() -> dict[str, str]:
+def environment(settings: str | None = None) -> dict[str, str]:
+    """`settings`: another module than manage.py has."""
     path = os.pathsep.join(filter(None, [str(PACKAGE_ROOT), os.environ.get("PYTHONPATH")]))
     return {
         **os.environ,
@@ -34,6 +35,7 @@ def environment() -> dict[str, str]:
         # Sets are written out in the same order by both servers.
         "PYTHONHASHSEED": "0",
         "DJANGO_SUPERUSER_PASSWORD": "correct horse",
+        **({"DJANGO_SETTINGS_MODULE": settings} if settings else {}),
     }
 
 
@@ -68,13 +70,13 @@ def prepared(source: Path, parent: Path) -> Path:
 class Server:
     """``manage.py COMMAND`` of a project, from start to stop."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, settings: str | None = None) -> None:
         self._log = folder / f"{arguments[0]}.log"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [PYTHON, "manage.py", *arguments],
                 cwd=folder,
-                env=environment(),
+                env=environment(settings),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -30,7 +30,8 @@ RULES = [
 
 
 @pytest.fixture(scope="module")
-def site(needs: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Twins]:
+def project(needs: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Migrated, and with an editor."""
     project = tmp_path_factory.mktemp("wagtail") / "mysite"
     project.mkdir()
     command(project, "-m", "wagtail.bin.wagtail", "start", "mysite", ".")
@@ -38,6 +39,11 @@ def site(needs: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Twin
     manage(project, "migrate", "--verbosity=0")
     manage(project, "update_index", "--verbosity=0")
     manage(project, "createsuperuser", "--noinput", "--username=editor", "--email=e@example.com")
+    return project
+
+
+@pytest.fixture(scope="module")
+def site(project: Path) -> Iterator[Twins]:
     with twins(project, RULES) as both:
         yield both
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import shutil
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,23 +40,29 @@ class Twins:
         self._browsers.append(browser)
         return browser
 
+    def ours_alone(self) -> httpx.Client:
+        """A client of our server, for what Django's does not do."""
+        return httpx.Client(base_url=self.ours.server.url, timeout=ASK_SECONDS)
+
     def close(self) -> None:
         for browser in self._browsers:
             browser.close()
 
 
 @contextmanager
-def twins(project: Path, rules: Iterable[tuple[str, str]] = ()) -> Iterator[Twins]:
+def twins(
+    project: Path, rules: Iterable[tuple[str, str]] = (), *, settings: str | None = None
+) -> Iterator[Twins]:
     """Serves the prepared project twice. `rules` are (pattern, replacement) for what differs from
-    copy to copy, in headers and texts."""
+    copy to copy, in headers and texts; `settings`, a module other than the one in manage.py."""
     found = []
     try:
         for name, command in (("quintette", SERVE), ("django", RUNSERVER)):
-            copy = project.with_name(f"{project.name}-{name}")
+            copy = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=project.parent)) / project.name
             shutil.copytree(project, copy)
             own = [(re.escape(str(copy)), "PROJECT"), *rules]
             compiled = [(re.compile(pattern), to) for pattern, to in own]
-            found.append(Twin(Server(copy, *command), compiled))
+            found.append(Twin(Server(copy, *command, settings=settings), compiled))
         for twin in found:
             twin.server.wait()
         both = Twins(*found)
