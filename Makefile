@@ -48,9 +48,10 @@ test-py: setup ## The Python tests (pytest)
 	@scripts/test-py.sh $(ARGS)
 
 .PHONY: conformance
-conformance: setup ## Real projects, unmodified, against a running server
+conformance: setup ## Real projects, Django's tests, other parsers: each against ours
 	@VENV=$(CONFORMANCE_VENV) PYTHON=$$(cat .venv/.base) scripts/setup.sh conformance || \
 	  echo "Not all packages could be installed: tests that need them are skipped."
+	@scripts/setup.sh parsers || echo "Not all parsers could be installed: the others are compared."
 	@scripts/test-py.sh --conformance $(ARGS)
 
 .PHONY: endurance

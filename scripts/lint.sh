@@ -41,7 +41,7 @@ if [ "${1:-}" = --fix ]; then
     $bin/ruff check --fix --quiet .
     $bin/ruff format --quiet .
     # shellcheck disable=SC2046  # a list of names
-    "$(scripts/clang-tool.sh clang-format)" -i $(c_files lib include binding tests/c fuzz examples bench)
+    "$(scripts/clang-tool.sh clang-format)" -i $(c_files lib include binding tests/c tests/conformance fuzz examples bench)
 fi
 
 check "ruff check" $bin/ruff check --quiet .
@@ -51,7 +51,7 @@ check "mypy bench" $bin/mypy bench --exclude 'bench/(apps|instructions)'
 check "mypy atlas" typed_atlas
 # shellcheck disable=SC2046  # a list of names
 check "clang-format" "$(scripts/clang-tool.sh clang-format)" --dry-run -Werror \
-    $(c_files lib include binding tests/c fuzz examples bench)
+    $(c_files lib include binding tests/c tests/conformance fuzz examples bench)
 check "clang-tidy" clang_tidy
 check "tree" $bin/python scripts/check_tree.py
 
