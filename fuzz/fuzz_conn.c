@@ -236,13 +236,14 @@ static void require_responses(outcome *result) {
  * 10.1.1); nothing else may differ. */
 static size_t without_continues(const outcome *result, char *out) {
     static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
-    size_t len = 0;
+    size_t len = 0, size = sizeof(text) - 1;
     for (size_t at = 0; at < result->len;) {
-        if (result->len - at >= sizeof(text) - 1 &&
-            memcmp(result->out + at, text, sizeof(text) - 1) == 0)
-            at += sizeof(text) - 1;
-        else
-            out[len++] = result->out[at++];
+        const char *from = result->out + at;
+        const char *hit = memmem(from, result->len - at, text, size);
+        size_t keep = hit ? (size_t)(hit - from) : result->len - at;
+        memmove(out + len, from, keep);
+        len += keep;
+        at += keep + (hit ? size : 0);
     }
     return len;
 }
