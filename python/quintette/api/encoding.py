@@ -15,7 +15,8 @@ def _encode_other(value: Any) -> Any:
     """What msgspec does not know."""
     if isinstance(value, Promise):
         return str(value)
-    if types.pydantic is not None and isinstance(value, types.pydantic.BaseModel):
+    model = types.pydantic_model()
+    if model is not None and isinstance(value, model):
         return value.model_dump(mode="json", by_alias=True)
     if isinstance(value, (Model, QuerySet, Manager)):
         raise TypeError(

@@ -225,9 +225,10 @@ class Finish:
         if self._undeclared or self._only_response or self._empty:
             return
         if _has_pydantic(tp):
-            self._adapter = types.pydantic.TypeAdapter(tp)
+            import pydantic
+
+            self._adapter = pydantic.TypeAdapter(tp)
         else:
-            msgspec.json.Encoder().encode  # noqa: B018
             self._project = Projector().of(tp)
             self._fast = _is_flat(tp)
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import importlib
+import sys
 import types
 import typing
 from collections.abc import Iterator
@@ -12,14 +11,6 @@ from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
 import msgspec
 from msgspec import inspect
-
-# Both are optional.
-attrs: Any = None
-pydantic: Any = None
-with contextlib.suppress(ImportError):
-    attrs = importlib.import_module("attrs")
-with contextlib.suppress(ImportError):
-    pydantic = importlib.import_module("pydantic")
 
 _UNIONS = (Union, types.UnionType)
 _LISTS: dict[Any, Any] = {list: list, set: set, frozenset: frozenset, tuple: tuple}
@@ -123,9 +114,17 @@ def is_class(tp: Any) -> bool:
     return isinstance(tp, type) and get_origin(tp) is None
 
 
+def pydantic_model() -> Any:
+    """pydantic.BaseModel, or None where the project has not imported it: then nothing is one, and
+    importing it would cost each process 6 MB."""
+    module = sys.modules.get("pydantic")
+    return module and module.BaseModel
+
+
 def is_pydantic(tp: Any) -> bool:
     inner = strip(tp)
-    return pydantic is not None and is_class(inner) and issubclass(inner, pydantic.BaseModel)
+    base = pydantic_model()
+    return base is not None and is_class(inner) and issubclass(inner, base)
 
 
 def class_of(tp: Any) -> Any:
@@ -142,7 +141,7 @@ def is_object(tp: Any) -> bool:
     return (
         issubclass(cls, msgspec.Struct)
         or dataclasses.is_dataclass(cls)
-        or (attrs is not None and attrs.has(cls))
+        or hasattr(cls, "__attrs_attrs__")
         or is_typed_dict(cls)
         or is_pydantic(cls)
     )
