@@ -30,6 +30,7 @@ over all cases that have results there.
 """
 QUICK = {"rounds": 2, "seconds": 1, "rate_rounds": 1}
 MARKS = ("<!-- bench: begin -->", "<!-- bench: end -->")
+PICTURE = "![CPU per request, by case and server](images/bench.svg)"
 NOT_MEASURING_S = 2.5
 """Per server and case: start, warm-up, stop; roughly."""
 
@@ -167,7 +168,7 @@ def publish(folder: Path) -> None:
     if not begin or not end:
         raise SystemExit(f"docs/performance.md has no {' and '.join(MARKS)}")
     tables = (folder / "table.md").read_text()
-    (DOCS / "performance.md").write_text(f"{head}{begin}\n{tables}\n{end}{tail}")
+    (DOCS / "performance.md").write_text(f"{head}{begin}\n\n{PICTURE}\n{tables}\n{end}{tail}")
     shutil.copy(folder / "chart.svg", DOCS / "images" / "bench.svg")
 
 
