@@ -22,6 +22,9 @@ COLUMNS = [
     "memory",
 ]
 
+QUIET_LOAD = 2.5
+"""The bench itself keeps two cores busy, and is in the average before all but its first case."""
+
 
 def row(case: str, server: str, rounds: list[Round]) -> dict[str, Any]:
     cpu = [r.cpu_us_per_request for r in rounds]
@@ -79,10 +82,17 @@ def about(results: list[dict[str, Any]]) -> str:
             versions |= server["versions"]
     machine = results[-1]["machine"]
     listed = ", ".join(f"{name} {versions[name]}" for name in sorted(versions))
+    busiest = max(case["machine"]["load_average_before"] for case in results)
+    noise = (
+        f" The machine was not quiet (load average {busiest:.0f} before a case): read CPU per "
+        "request, not latency or requests/s."
+        if busiest > QUIET_LOAD
+        else ""
+    )
     return (
         f"Measured {results[0]['when'][:10]} by `{results[-1]['command']}` on {machine['cpu']} "
         f"({machine['cores']} cores), Linux {machine['kernel']}, CPython {machine['python']}: "
-        f"{listed}."
+        f"{listed}.{noise}"
     )
 
 

@@ -49,7 +49,8 @@ class Server:
 
     @property
     def command(self) -> str:
-        return " ".join(self._launch.command)
+        """As started, paths below the project's folder."""
+        return " ".join(self._launch.command).replace(f"{ROOT}/", "")
 
     def start(self, core: int) -> None:
         """Start it and wait for a right answer; UnavailableError when none comes."""
@@ -131,9 +132,11 @@ class Server:
                 settled = settled or time.monotonic() + SETTLE_TIMEOUT_S
             code = process.poll()
             if code is not None:
-                raise UnavailableError(f"{self.name} ended with status {code}: {self._log}")
+                raise UnavailableError(
+                    f"{self.name} ended with status {code}: {self._log.relative_to(ROOT)}"
+                )
             if time.monotonic() > min(deadline, settled or deadline):
-                raise UnavailableError(f"{self.name} {problem}: {self._log}")
+                raise UnavailableError(f"{self.name} {problem}: {self._log.relative_to(ROOT)}")
             time.sleep(0.05)
 
 

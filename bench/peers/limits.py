@@ -13,7 +13,7 @@ from bench.cases import STATIC as STATIC_CASES
 from bench.cases import Case
 from bench.errors import UnavailableError
 from bench.peers.base import Peer, only
-from bench.places import ROOT, STATIC
+from bench.places import BUILD, ROOT, STATIC
 from bench.server import Launch
 
 NGINX_CONF = """
@@ -42,7 +42,7 @@ def _nginx_program() -> str:
 
 def _nginx(case: Case, port: int) -> Launch:
     program = _nginx_program()
-    directory = tempfile.TemporaryDirectory(prefix="quintette-bench-")
+    directory = tempfile.TemporaryDirectory(prefix="nginx-", dir=BUILD)
     # Workers of a root's nginx run as nobody and must get at its files.
     Path(directory.name).chmod(0o755)
     conf = Path(directory.name) / "nginx.conf"
