@@ -46,6 +46,21 @@
     XX(iscoroutinefunction) /* always: as handlers.base has it; so the next two */ \
     XX(async_to_sync)                                                              \
     XX(log_response)                                                               \
+    XX(get_resolver)    /* always */                                               \
+    XX(cached_resolver) /* what get_resolver() calls with the URLconf's name */    \
+    XX(resolver404)     /* always; so the next four, all classes */                \
+    XX(url_resolver_class)                                                         \
+    XX(url_pattern_class)                                                          \
+    XX(route_class)                                                                \
+    XX(regex_class)                                                                \
+    XX(url_resolver_resolve) /* their methods, Django's own */                     \
+    XX(url_pattern_resolve)                                                        \
+    XX(route_match)                                                                \
+    XX(regex_match)                                                                \
+    XX(uuid_class)      /* always */                                               \
+    XX(describe_urls)   /* always: quintette.server.urls.describe */               \
+    XX(resolver_match)  /* always: quintette.server.urls.resolver_match */         \
+    XX(path_info)       /* always: Request's attribute of that name */             \
     XX(file_block_size) /* always: int, for files that Python reads */
 
 /* Receivers that are remembered; a signal with more is sent in Python. */
@@ -111,6 +126,17 @@ PyObject *q5py_has_other_receivers(PyObject *module, PyObject *signal);
 int q5py_response_close(q5py_state *state, PyObject *response);
 /* _quintette.close_response(response) */
 PyObject *q5py_close_response(PyObject *module, PyObject *response);
+
+/* ---- django_request.c */
+/* What BaseHandler.resolve_request(request) does. All new references. */
+typedef struct q5py_target {
+    PyObject *callback, *args, *kwargs;
+} q5py_target;
+
+/* From any sequence of the three. 0, or -1 with an exception. */
+int q5py_take_target(PyObject *match, q5py_target *ret);
+/* 0, or -1 with an exception: Resolver404, as a rule. */
+int q5py_resolve_request(q5py_state *state, PyObject *request, q5py_target *ret);
 
 /* ---- django_view.c */
 /* BaseHandler._get_response: the view and what runs around it inside the middleware. New reference,

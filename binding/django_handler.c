@@ -35,6 +35,16 @@ static PyObject *handler__get_response(PyObject *self, PyObject *request) {
     return q5py_view_response(state, self, request);
 }
 
+static PyObject *handler_resolve_request(PyObject *self, PyObject *request) {
+    q5py_state *state = state_of(self);
+    if (!state) return NULL;
+    if (!is_djangos(state, state->str_resolve_request, state->django->handler_resolve_request))
+        return call_base(state, state->str_resolve_request, self, request);
+    q5py_target to;
+    if (q5py_resolve_request(state, request, &to)) return NULL;
+    return Py_BuildValue("(NNN)", to.callback, to.args, to.kwargs);
+}
+
 /* ---- get_response ---------------------------------------------------------------------------- */
 
 static int set_default_urlconf(q5py_state *state) {
@@ -182,6 +192,8 @@ static void handler_dealloc(PyObject *op) {
 static PyMethodDef handler_methods[] = {
     {"get_response", handler_get_response, METH_O, "BaseHandler.get_response"},
     {"_get_response", handler__get_response, METH_O, "BaseHandler._get_response"},
+    {"resolve_request", handler_resolve_request, METH_O,
+     "BaseHandler.resolve_request, but for the result, which is the three values alone"},
     {NULL, NULL, 0, NULL},
 };
 

@@ -6,30 +6,23 @@
 
 /* ---- resolving ------------------------------------------------------------------------------- */
 
-typedef struct target {
-    PyObject *callback, *args, *kwargs; /* owned */
-} target;
-
-static void target_clear(target *self) {
+static void target_clear(q5py_target *self) {
     Py_CLEAR(self->callback);
     Py_CLEAR(self->args);
     Py_CLEAR(self->kwargs);
 }
 
-static int resolve(q5py_state *state, PyObject *handler, PyObject *request, target *ret) {
+static int resolve(q5py_state *state, PyObject *handler, PyObject *request, q5py_target *ret) {
+    q5py_django *django = state->django;
+    PyObject *ours = _PyType_Lookup(state->django_handler_type, state->str_resolve_request);
+    if (q5py_is_own(Py_TYPE(handler), state->str_resolve_request, ours) &&
+        q5py_is_own((PyTypeObject *)django->base_handler, state->str_resolve_request,
+                    django->handler_resolve_request))
+        return q5py_resolve_request(state, request, ret);
     PyObject *found = PyObject_CallMethodOneArg(handler, state->str_resolve_request, request);
-    PyObject *triple = found ? PySequence_Tuple(found) : NULL;
+    int rc = found ? q5py_take_target(found, ret) : -1;
     Py_XDECREF(found);
-    if (triple && PyTuple_GET_SIZE(triple) != 3) {
-        PyErr_SetString(PyExc_ValueError, "resolve_request gives a callback, args and kwargs");
-        Py_CLEAR(triple);
-    }
-    if (!triple) return -1;
-    ret->callback = Py_NewRef(PyTuple_GET_ITEM(triple, 0));
-    ret->args = Py_NewRef(PyTuple_GET_ITEM(triple, 1));
-    ret->kwargs = Py_NewRef(PyTuple_GET_ITEM(triple, 2));
-    Py_DECREF(triple);
-    return 0;
+    return rc;
 }
 
 /* ---- calls ----------------------------------------------------------------------------------- */
@@ -150,7 +143,7 @@ static PyObject *make_atomic(q5py_state *state, PyObject *handler, PyObject *vie
 }
 
 static PyObject *call_view(q5py_state *state, PyObject *handler, PyObject *request,
-                           const target *to) {
+                           const q5py_target *to) {
     PyObject *view = make_atomic(state, handler, to->callback);
     int is_async = view ? is_coroutine_function(state, view) : -1;
     if (is_async > 0) Py_SETREF(view, PyObject_CallOneArg(state->django->async_to_sync, view));
@@ -166,7 +159,7 @@ static PyObject *call_view(q5py_state *state, PyObject *handler, PyObject *reque
 /* What the first view middleware answers that answers at all; Py_None: none did, or there is none.
  * As in Django, the last one's answer may also be something empty that is not None. */
 static PyObject *ask_view_middleware(q5py_state *state, PyObject *handler, PyObject *request,
-                                     const target *to) {
+                                     const q5py_target *to) {
     PyObject *list = middleware(handler, state->str__view_middleware);
     PyObject *response = list ? Py_NewRef(Py_None) : NULL;
     int truth = 0;
@@ -251,7 +244,7 @@ static PyObject *render(q5py_state *state, PyObject *handler, PyObject *request,
 }
 
 PyObject *q5py_view_response(q5py_state *state, PyObject *handler, PyObject *request) {
-    target to = {NULL, NULL, NULL};
+    q5py_target to = {NULL, NULL, NULL};
     if (resolve(state, handler, request, &to)) return NULL;
     PyObject *response = ask_view_middleware(state, handler, request, &to);
     if (response == Py_None) {

@@ -1,5 +1,5 @@
 /* The module: its state, its functions, and the types that the other files add. */
-#include "django.h"
+#include "django_urls.h"
 
 #include <errno.h>
 #ifdef __GLIBC__
@@ -165,9 +165,10 @@ static int intern_names(q5py_state *state) {
 static int module_exec(PyObject *module) {
     q5py_state *state = get_state(module);
     static int (*const inits[])(PyObject *, q5py_state *) = {
-        q5py_init_poller,  q5py_init_server, q5py_init_request,        q5py_init_task,
-        q5py_init_threads, q5py_init_router, q5py_init_plan,           q5py_init_call,
-        q5py_init_memory,  q5py_init_stream, q5py_init_django_handler,
+        q5py_init_poller,       q5py_init_server, q5py_init_request,        q5py_init_task,
+        q5py_init_threads,      q5py_init_router, q5py_init_plan,           q5py_init_call,
+        q5py_init_memory,       q5py_init_stream, q5py_init_django_handler, q5py_init_django_urls,
+        q5py_init_django_match,
     };
     if (intern_names(state) || import_all(state)) return -1;
     for (size_t i = 0; i < Q5_ARRAY_LEN(inits); i++)

@@ -57,7 +57,9 @@
     XX(call)           \
     XX(memory)         \
     XX(stream)         \
-    XX(django_handler)
+    XX(django_handler) \
+    XX(django_urls)    \
+    XX(django_match)
 
 /* Objects of other modules that are used while serving. */
 #define Q5PY_IMPORTS(XX)                                     \

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "django_urls.h"
 #include "q5/cookie.h"
 #include "q5/percent.h"
 #include "q5/spool.h"
@@ -79,6 +80,12 @@ static PyObject *get_path(PyObject *op, void *unused) {
     return x ? decode_path(x->head.path) : NULL;
 }
 
+PyObject *q5py_request_path(PyObject *request) {
+    q5_exchange *x = exchange_of(request);
+    if (!x) return NULL;
+    return x->head.path.len ? decode_path(x->head.path) : PyUnicode_FromString("/");
+}
+
 static PyObject *get_query_string(PyObject *op, void *unused) {
     (void)unused;
     q5_exchange *x = exchange_of(op);
@@ -142,6 +149,31 @@ static PyObject *get_is_gone(PyObject *op, void *unused) {
     (void)unused;
     q5_exchange *x = exchange_of(op);
     return x ? PyBool_FromLong(!x->is_detached && !x->conn) : NULL;
+}
+
+void q5py_request_set_match(PyObject *request, PyObject *match) {
+    Py_XSETREF(((q5py_request *)request)->resolver_match, Py_NewRef(match));
+}
+
+static PyObject *get_resolver_match(PyObject *op, void *unused) {
+    (void)unused;
+    q5py_request *self = (q5py_request *)op;
+    if (!self->resolver_match) Py_RETURN_NONE;
+    q5py_state *state = q5py_state_of_type(Py_TYPE(op));
+    if (state && Py_IS_TYPE(self->resolver_match, state->django_match_type)) {
+        PyObject *match = Py_NewRef(self->resolver_match);
+        PyObject *built = q5py_url_match_build(state, match);
+        Py_DECREF(match);
+        if (!built) return NULL;
+        Py_XSETREF(self->resolver_match, built);
+    }
+    return Py_NewRef(self->resolver_match);
+}
+
+static int set_resolver_match(PyObject *op, PyObject *value, void *unused) {
+    (void)unused;
+    Py_XSETREF(((q5py_request *)op)->resolver_match, Py_XNewRef(value));
+    return 0;
 }
 
 /* ---- methods --------------------------------------------------------------------------------- */
@@ -342,6 +374,7 @@ static PyObject *request_copy(PyObject *op, PyObject *unused) {
     copy->server = Py_XNewRef(self->server);
     memcpy(copy->peer_host, self->peer_host, sizeof(copy->peer_host));
     copy->peer_port = self->peer_port;
+    copy->resolver_match = Py_XNewRef(self->resolver_match);
     PyObject *from = PyObject_GenericGetDict(op, NULL);
     PyObject *to = from ? PyObject_GenericGetDict((PyObject *)copy, NULL) : NULL;
     /* The base class itself has no __dict__. */
@@ -378,12 +411,15 @@ static PyGetSetDef request_getset[] = {
     {"server", get_server, NULL, "(address, port) or None", NULL},
     {"body_len", get_body_len, NULL, "int, bytes", NULL},
     {"is_gone", get_is_gone, NULL, "bool: the client has left, or has its answer", NULL},
+    {"resolver_match", get_resolver_match, set_resolver_match,
+     "django.urls.ResolverMatch or None, and whatever it is set to", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
 static int request_traverse(PyObject *op, visitproc visit, void *arg) {
     Py_VISIT(Py_TYPE(op));
     Py_VISIT(((q5py_request *)op)->server);
+    Py_VISIT(((q5py_request *)op)->resolver_match);
     return 0;
 }
 
@@ -392,6 +428,7 @@ static int request_clear(PyObject *op) {
     q5py_request *self = (q5py_request *)op;
     q5_exchange *x = self->x;
     self->x = NULL;
+    Py_CLEAR(self->resolver_match);
     if (x) q5_exchange_unref(x);
     Py_CLEAR(self->server);
     return 0;

@@ -10,10 +10,17 @@ typedef struct q5py_request {
     PyObject *server;             /* owned; the Server whose pool x is from, NULL when detached */
     char peer_host[46];
     uint16_t peer_port;
+    PyObject *resolver_match; /* owned; NULL: None. A UrlMatch until somebody asks */
 } q5py_request;
 
 /* An instance of the class that set_request_class registered (by default Request itself); takes
  * its own reference to x. New reference or NULL. */
 PyObject *q5py_request_new(q5py_state *state, q5_exchange *x);
+
+/* For any instance of Request. The decoded path, "/" where it is empty: new reference, or NULL with
+ * an exception. */
+PyObject *q5py_request_path(PyObject *request);
+/* Its resolver_match is to be made of this UrlMatch. */
+void q5py_request_set_match(PyObject *request, PyObject *match);
 
 #endif

@@ -51,7 +51,6 @@ _NO_INPUT = _NoInput()
 class Request(_quintette.Request, HttpRequest):
     """A ``django.http.HttpRequest`` for one request that Quintette's server received."""
 
-    resolver_match = None
     _read_started = False
 
     __repr__ = HttpRequest.__repr__

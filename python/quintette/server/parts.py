@@ -10,8 +10,8 @@ from __future__ import annotations
 import sys
 import threading
 from contextvars import ContextVar
-from types import FunctionType, ModuleType
 from typing import Any
+from uuid import UUID
 
 import django.core.cache
 import django.core.handlers.base
@@ -19,16 +19,18 @@ import django.db
 from asgiref.local import Local
 from django.conf import settings
 from django.core import signals
-from django.core.cache import close_caches
-from django.core.handlers.base import BaseHandler, reset_urlconf
-from django.db import close_old_connections, reset_queries
+from django.core.handlers.base import BaseHandler
 from django.dispatch import Signal
 from django.http.response import FileResponse, HttpResponseBase
+from django.urls import Resolver404, resolvers
 from django.urls import base as urls_base
 from django.utils.connection import BaseConnectionHandler
 
 from quintette import _quintette
 from quintette.http.files import sendable
+from quintette.http.request import Request
+from quintette.server import urls
+from quintette.server.own import own, own_method
 
 # Files that the kernel cannot send are read in pieces of this size, as Django's ASGI handler does.
 FILE_BLOCK_SIZE = 64 * 1024
@@ -36,30 +38,29 @@ FILE_BLOCK_SIZE = 64 * 1024
 
 def hand_over() -> None:
     """Called when the handlers are imported. A second call does no harm."""
-    _quintette.set_django(
-        {**_signal_parts(), **_local_parts(), **_response_parts(), **_handler_parts()}
-    )
+    groups = (_signal_parts, _local_parts, _response_parts, _handler_parts, _url_parts)
+    _quintette.set_django({name: part for group in groups for name, part in group().items()})
 
 
 def _signal_parts() -> dict[str, Any]:
-    own = {
-        "reset_queries": _own(django.db, "reset_queries", reset_queries),
-        "close_old_connections": _own(django.db, "close_old_connections", close_old_connections),
-        "close_caches": _own(django.core.cache, "close_caches", close_caches),
-        "reset_urlconf": _own(django.core.handlers.base, "reset_urlconf", reset_urlconf),
+    receivers = {
+        "reset_queries": django.db,
+        "close_old_connections": django.db,
+        "close_caches": django.core.cache,
+        "reset_urlconf": django.core.handlers.base,
     }
     return {
-        **own,
+        **{name: own(module, name, getattr(module, name)) for name, module in receivers.items()},
         "request_started": signals.request_started,
         "request_finished": signals.request_finished,
         "signal_class": Signal,
-        "signal_send": _own_method(Signal, "send"),
-        "signal_live": _own_method(Signal, "_live_receivers"),
+        "signal_send": own_method(Signal, "send"),
+        "signal_live": own_method(Signal, "_live_receivers"),
     }
 
 
 def _local_parts() -> dict[str, Any]:
-    knows_all = _own_method(BaseConnectionHandler, "all") is not None
+    knows_all = own_method(BaseConnectionHandler, "all") is not None
     urlconfs, storage_class = _variable(urls_base._urlconfs)  # type: ignore[attr-defined]
     prefixes, _ = _variable(urls_base._prefixes)  # type: ignore[attr-defined]
     caches: Any = django.core.cache.caches
@@ -84,7 +85,7 @@ def _local_parts() -> dict[str, Any]:
 def _response_parts() -> dict[str, Any]:
     return {
         "response_class": HttpResponseBase,
-        "response_close": _own_method(HttpResponseBase, "close"),
+        "response_close": own_method(HttpResponseBase, "close"),
         "file_response_class": FileResponse,
         "sendable": sendable,
     }
@@ -95,7 +96,7 @@ def _handler_parts() -> dict[str, Any]:
     return {
         "base_handler": BaseHandler,
         **{
-            f"handler_{name}": _own_method(BaseHandler, name)
+            f"handler_{name}": own_method(BaseHandler, name)
             for name in (
                 "get_response",
                 "_get_response",
@@ -112,16 +113,25 @@ def _handler_parts() -> dict[str, Any]:
     }
 
 
-def _own_method(cls: type, name: str) -> Any:
-    module = sys.modules[cls.__module__]
-    return _own(module, f"{cls.__qualname__}.{name}", vars(cls).get(name))
-
-
-def _own(module: ModuleType, qualname: str, function: Any) -> Any:
-    """The function if its module defines it under that name; None for what has replaced it."""
-    if type(function) is not FunctionType or function.__globals__ is not vars(module):
-        return None
-    return function if function.__code__.co_qualname == qualname else None
+def _url_parts() -> dict[str, Any]:
+    known = own(resolvers, "get_resolver", resolvers.get_resolver)
+    return {
+        "get_resolver": resolvers.get_resolver,
+        "cached_resolver": getattr(resolvers, "_get_cached_resolver", None) if known else None,
+        "resolver404": Resolver404,
+        "url_resolver_class": resolvers.URLResolver,
+        "url_pattern_class": resolvers.URLPattern,
+        "route_class": resolvers.RoutePattern,
+        "regex_class": resolvers.RegexPattern,
+        "url_resolver_resolve": own_method(resolvers.URLResolver, "resolve"),
+        "url_pattern_resolve": own_method(resolvers.URLPattern, "resolve"),
+        "route_match": own_method(resolvers.RoutePattern, "match"),
+        "regex_match": own_method(resolvers.RegexPattern, "match"),
+        "uuid_class": UUID,
+        "describe_urls": urls.describe,
+        "resolver_match": urls.resolver_match,
+        "path_info": vars(Request)["path_info"],
+    }
 
 
 def _variable(local: Any) -> tuple[ContextVar[Any] | None, type | None]:
