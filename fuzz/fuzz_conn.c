@@ -248,10 +248,10 @@ static size_t without_continues(const outcome *result, char *out) {
     return len;
 }
 
-static void require_same(outcome *want, outcome got) {
+/* want is without its continues: what an echoed body looks like without them may hold one anew. */
+static void require_same(const outcome *want, outcome got) {
     REQUIRE(want->heads == got.heads && want->gones == got.gones && want->fault == got.fault);
     REQUIRE(want->is_finished == got.is_finished);
-    want->len = without_continues(want, want->out);
     got.len = without_continues(&got, got.out);
     REQUIRE(want->len == got.len && memcmp(want->out, got.out, got.len) == 0);
 }
@@ -268,6 +268,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static char first[OUT_MAX], other[OUT_MAX];
     outcome want = run(data, text, len, SIZE_MAX, SIZE_MAX, first);
     require_responses(&want);
+    want.len = without_continues(&want, first);
     require_same(&want, run(data, text, len, in, SIZE_MAX, other));
     require_same(&want, run(data, text, len, in, out, other));
     require_same(&want, run(data, text, len, 1, 100, other));
