@@ -69,17 +69,19 @@ static PyObject *ask_middleware(q5py_state *state, PyObject *handler, PyObject *
  * exception, which it sees as the one that is being handled. */
 static PyObject *recover(q5py_state *state, PyObject *handler, PyObject *request) {
     if (!PyErr_ExceptionMatches(PyExc_Exception)) return NULL;
+    /* Before any look-up in a type: one that misses its cache takes the exception for its own. */
+    PyObject *error = q5py_exception_take();
     if (q5py_is_own(Py_TYPE(handler), state->str_process_exception_by_middleware,
                     state->django->handler_process_exception_by_middleware)) {
-        PyObject *error = q5py_exception_take();
         PyObject *list = middleware(handler, state->str__exception_middleware);
-        bool none = list && PyList_GET_SIZE(list) == 0;
-        Py_XDECREF(list);
         if (!list) return Py_DECREF(error), NULL;
-        q5py_exception_set(error);
-        if (none) return NULL;
+        bool none = PyList_GET_SIZE(list) == 0;
+        Py_DECREF(list);
+        if (none) {
+            q5py_exception_set(error);
+            return NULL;
+        }
     }
-    PyObject *error = q5py_exception_take();
     PyObject *handled = PyErr_GetHandledException();
     PyErr_SetHandledException(error);
     PyObject *response = ask_middleware(state, handler, error, request);

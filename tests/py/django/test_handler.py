@@ -34,6 +34,8 @@ from django.utils.decorators import async_only_middleware, sync_only_middleware
 from django.views import View
 from live_server import LiveServer
 
+from quintette.server.handler import SyncHandler
+
 Live = Callable[..., LiveServer]
 THIS = "test_handler"
 
@@ -409,6 +411,19 @@ def fail(request: HttpRequest) -> HttpResponse:
 
 async def afail(request: HttpRequest) -> HttpResponse:
     raise ValueError("the reason")
+
+
+def test_handler_of_a_new_class_is_told_of_errors(live: Live) -> None:
+    """A look-up that misses the type's cache must not swallow the view's exception."""
+
+    class Handler(SyncHandler):
+        pass
+
+    live(urlconf(path("", fail)), DEBUG=False)
+    with LiveServer(Handler()) as server:
+        answer = server.get("/")
+    assert (answer.status, answer.headers["Content-Type"]) == (500, "text/html; charset=utf-8")
+    assert not server.errors
 
 
 def missing(request: HttpRequest) -> HttpResponse:
