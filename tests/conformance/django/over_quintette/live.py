@@ -65,12 +65,12 @@ class QuintetteServerThread(LiveServerThread):
             connections.close_all()
 
     async def _serve(self, poller: Any, handler: _Handler) -> None:
-        self._stop = asyncio.Event()
+        self._told_to_stop = asyncio.Event()
         threads = _quintette.ThreadPool(THREADS)
         server = _quintette.Server(poller, threads=threads, django_sync=handler)
         server.accept_on(self.httpd.socket.fileno())
         self.is_ready.set()
-        await self._stop.wait()
+        await self._told_to_stop.wait()
         server.abort()
         for _ in range(round(LAST_SECONDS / POLL_SECONDS)):
             if not server.stats()["in_flight"]:
@@ -81,7 +81,7 @@ class QuintetteServerThread(LiveServerThread):
 
     def terminate(self) -> None:
         if self.is_ready.is_set() and self.error is None:
-            self._loop.call_soon_threadsafe(self._stop.set)
+            self._loop.call_soon_threadsafe(self._told_to_stop.set)
             self.join()
             self.httpd.server_close()
 
