@@ -1,12 +1,11 @@
-#include "q5/json_guard.h"
+#include "json/json_internal.h"
 
 typedef struct guard {
     const char *text;
     size_t len;
     q5_json_limits limits;
-    uint32_t depth;
     uint32_t keys;
-    uint64_t objects[Q5_JSON_DEPTH_MAX / 64]; /* a bit per open bracket: it is a '{' */
+    q5__json_stack stack;
 } guard;
 
 q5_json_limits q5_json_limits_default(void) {
@@ -70,49 +69,38 @@ static size_t number_end(const guard *g, size_t at) {
 }
 
 static int open_bracket(guard *g, bool object) {
-    if (g->depth == g->limits.depth_max) return Q5_EJSON_DEPTH;
-    uint64_t bit = UINT64_C(1) << (g->depth % 64), *word = &g->objects[g->depth / 64];
-    *word = object ? *word | bit : *word & ~bit;
-    g->depth++;
+    if (g->stack.depth == g->limits.depth_max) return Q5_EJSON_DEPTH;
+    q5__json_open(&g->stack, object);
     return Q5_OK;
 }
 
-static int close_bracket(guard *g, bool object) {
-    if (g->depth == 0) return Q5_EJSON;
-    g->depth--;
-    bool opened = g->objects[g->depth / 64] >> (g->depth % 64) & 1;
-    return opened == object ? Q5_OK : Q5_EJSON;
-}
-
-int q5_json_guard(const char *text, size_t len, const q5_json_limits *limits, size_t *ret_error) {
-    guard g = {.text = text, .len = len};
-    g.limits = limits ? *limits : q5_json_limits_default();
-    if (g.limits.depth_max > Q5_JSON_DEPTH_MAX) g.limits.depth_max = Q5_JSON_DEPTH_MAX;
-
-    size_t at = 0;
+/* The first that is found, byte by byte. */
+static int find_error(guard *g, size_t *ret_error) {
+    const char *text = g->text;
+    size_t at = 0, len = g->len;
     while (at < len) {
         int status = Q5_OK;
         size_t next = at + 1;
         char c = text[at];
         switch (c) {
         case '"':
-            next = string_end(&g, at);
+            next = string_end(g, at);
             if (!next) status = Q5_EJSON;
             break;
         case '{':
         case '[':
-            status = open_bracket(&g, c == '{');
+            status = open_bracket(g, c == '{');
             break;
         case '}':
         case ']':
-            status = close_bracket(&g, c == '}');
+            if (!q5__json_close(&g->stack, c == '}')) status = Q5_EJSON;
             break;
         case ':':
-            if (g.keys++ == g.limits.keys_max) status = Q5_EJSON_KEYS;
+            if (g->keys++ == g->limits.keys_max) status = Q5_EJSON_KEYS;
             break;
         default:
             if (c != '-' && !is_digit(c)) break;
-            next = number_end(&g, at);
+            next = number_end(g, at);
             if (!next) status = Q5_EJSON_INT;
             break;
         }
@@ -122,7 +110,14 @@ int q5_json_guard(const char *text, size_t len, const q5_json_limits *limits, si
         }
         at = next;
     }
-    if (g.depth == 0) return Q5_OK;
+    if (g->stack.depth == 0) return Q5_OK;
     *ret_error = len;
     return Q5_EJSON;
+}
+
+int q5_json_guard(const char *text, size_t len, const q5_json_limits *limits, size_t *ret_error) {
+    guard g = {.text = text, .len = len};
+    g.limits = limits ? *limits : q5_json_limits_default();
+    if (g.limits.depth_max > Q5_JSON_DEPTH_MAX) g.limits.depth_max = Q5_JSON_DEPTH_MAX;
+    return q5__json_glance(text, len, &g.limits) ? Q5_OK : find_error(&g, ret_error);
 }

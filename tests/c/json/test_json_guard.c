@@ -1,4 +1,4 @@
-#include "q5/json_guard.h"
+#include "json/json_internal.h"
 
 #include <stdlib.h>
 
@@ -165,6 +165,72 @@ static void test_strings_of_every_length(void **state) {
             }
 }
 
+static bool glance(const char *text, size_t len) {
+    q5_json_limits limits = q5_json_limits_default();
+    return q5__json_glance(text, len, &limits);
+}
+
+/* The texts that APIs are sent do not take the slow way, wherever a block of 64 bytes ends. */
+static void test_a_glance_is_enough(void **state) {
+    (void)state;
+    static const char text[] =
+        "{\"id\": 4711, \"name\": \"a \\\"quoted\\\" \\\\\", \"tags\": [\"[\", \"}\", \":\"],"
+        " \"price\": -12.50, \"at\": 123456789012345678, \"nested\": [[{}], {\"a\": [1, 2]}]}";
+    char padded[sizeof(text) + 130];
+    for (size_t spaces = 0; spaces < 130; spaces++) {
+        memset(padded, ' ', spaces);
+        memcpy(padded + spaces, text, sizeof(text) - 1);
+        size_t len = spaces + sizeof(text) - 1;
+        assert_true(glance(padded, len));
+        assert_false(glance(padded, len - 1));
+        padded[len++] = ']';
+        assert_false(glance(padded, len));
+    }
+}
+
+/* Each fault, wherever a block of 64 bytes ends, is seen by the glance and found at its place. */
+static void test_faults_at_every_place(void **state) {
+    (void)state;
+    static const guard_row rows[] = {
+        {"[1234567890123456789012]", Q5_EJSON_INT, 1},
+        {"[-99999999999999999999]", Q5_EJSON_INT, 1},
+        {"[18446744073709551616]", Q5_EJSON_INT, 1},
+        {"[\"\\\"]", Q5_EJSON, 1},
+        {"[\"\\\\\\\"]", Q5_EJSON, 1},
+        {"[}", Q5_EJSON, 1},
+        {"{\"a\":[}]", Q5_EJSON, 6},
+        {"\\\"[", Q5_EJSON, 1},
+    };
+    char text[256];
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        for (size_t spaces = 0; spaces < 140; spaces++) {
+            size_t len = strlen(rows[i].text), error = 0;
+            memset(text, ' ', spaces);
+            memcpy(text + spaces, rows[i].text, len);
+            assert_false(glance(text, spaces + len));
+            assert_status(guard(text, spaces + len, NULL, &error), rows[i].status);
+            assert_int_equal(error, spaces + rows[i].error);
+        }
+}
+
+static void test_runs_of_backslashes(void **state) {
+    (void)state;
+    char text[320];
+    for (size_t spaces = 0; spaces < 70; spaces++)
+        for (size_t count = 0; count < 140; count++) {
+            size_t len = 0;
+            memset(text, ' ', spaces);
+            len += spaces;
+            text[len++] = '"';
+            memset(text + len, '\\', count);
+            len += count;
+            text[len++] = '"';
+            assert_int_equal(glance(text, len), count % 2 == 0);
+            text[len++] = '"';
+            assert_int_equal(glance(text, len), count % 2 == 1);
+        }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_structure),
@@ -172,6 +238,9 @@ int main(void) {
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_default_and_greatest_limits),
         cmocka_unit_test(test_strings_of_every_length),
+        cmocka_unit_test(test_a_glance_is_enough),
+        cmocka_unit_test(test_faults_at_every_place),
+        cmocka_unit_test(test_runs_of_backslashes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
