@@ -1,15 +1,13 @@
 /* The Server type: configuration, the library's callbacks, the access log. */
 #include "server.h"
 
-#include <errno.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "convert.h"
 #include "router.h"
 
-#define LOG_FLUSH_SIZE 32768
 #define LOG_SIZE_MAX (1u << 20) /* lines that nobody takes are dropped past it */
+#define LOG_RETRY_MSEC 50
 
 /* ---- callbacks from the library -------------------------------------------------------------- */
 
@@ -148,12 +146,16 @@ static void on_exhausted(void *ctx, int error) {
 /* Lines are written once per turn of the loop, or of the threads that stand in for it. A log that
  * is not taken loses lines, never time. */
 static void flush_log(q5py_server *self) {
-    while (self->log.len) {
-        ssize_t n = write(self->log_fd, self->log.base, self->log.len);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0 && errno == EAGAIN) return;
-        q5_buf_consume(&self->log, n < 0 ? self->log.len : (size_t)n);
-    }
+    size_t taken;
+    int status = q5_line_sink_write(&self->log_sink, q5_buf_slice(&self->log), &taken);
+    q5_buf_consume(&self->log, status == Q5_EIO ? self->log.len : taken);
+}
+
+/* Milliseconds until the hook must be called again, -1: it need not. */
+static int next_call_msec(q5py_server *self) {
+    int timeout = q5_server_timeout_msec(self->server);
+    if (!self->log.len) return timeout;
+    return timeout < 0 || timeout > LOG_RETRY_MSEC ? LOG_RETRY_MSEC : timeout;
 }
 
 static int before_wait(q5py_poll_hook *hook) {
@@ -164,7 +166,7 @@ static int before_wait(q5py_poll_hook *hook) {
     }
     q5_server_tick(self->server);
     if (self->log.len) flush_log(self);
-    return q5_server_timeout_msec(self->server);
+    return next_call_msec(self);
 }
 
 static void after_wait(q5py_poll_hook *hook) {
@@ -176,7 +178,7 @@ static int stand_in(q5py_poll_hook *hook) {
     q5py_server *self = Q5_CONTAINER_OF(hook, q5py_server, hook);
     q5_server_push(self->server);
     if (self->log.len) flush_log(self);
-    return q5_server_timeout_msec(self->server);
+    return next_call_msec(self);
 }
 
 /* ---- configuration --------------------------------------------------------------------------- */
@@ -303,7 +305,7 @@ static PyObject *server_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     self->tidy = given(tidy);
     self->on_exhausted = given(exhausted);
     self->log_style = (q5_access_style)log_style;
-    self->log_fd = log_fd;
+    self->log_sink = q5_line_sink_make(log_fd);
     self->log_utc_offset = utc_offset();
     q5_buf_init(&self->log, NULL);
     self->context = PyContext_CopyCurrent();

@@ -10,6 +10,7 @@
 #include "threads.h"
 
 #include "q5/access_log.h"
+#include "q5/line_sink.h"
 
 typedef struct q5py_statics q5py_statics;
 typedef struct q5py_hosts q5py_hosts;
@@ -33,7 +34,7 @@ typedef struct q5py_server {
     q5py_hosts *hosts;                    /* owned or NULL: typed routes answer any */
     q5py_statics *statics;                /* owned or NULL */
     q5_access_style log_style;
-    int log_fd;
+    q5_line_sink log_sink;
     int32_t log_utc_offset;
     q5_buf log;
     uint32_t flights;

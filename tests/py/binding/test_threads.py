@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
 import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -288,6 +290,36 @@ def test_a_line_is_logged_although_the_loop_sleeps(tmp_path: Any) -> None:
         sock.sendall(GET)
         assert next(read_answers(sock)).body == b"x"
         until(lambda: log.read_bytes().count(b"\n") == 1)
+
+
+def test_a_log_that_nobody_reads_holds_nothing_up() -> None:
+    count = 2000
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    with (
+        LiveServer(
+            django_sync=lambda request: Reply(b"x"),
+            access_log=1,
+            access_log_fd=writer,
+            limits={"requests_max": count},
+        ) as live,
+        live.connect() as sock,
+    ):
+        answers = read_answers(sock)
+        for _ in range(count):
+            sock.sendall(GET)
+            assert next(answers).body == b"x"
+        log = b""
+
+        def all_lines() -> bool:
+            nonlocal log
+            with suppress(BlockingIOError):
+                log += os.read(reader, MIB)
+            return log.count(b"\n") == count
+
+        until(all_lines)
+    os.close(reader)
+    os.close(writer)
 
 
 def test_slow_views_do_not_hold_the_loop() -> None:
