@@ -13,9 +13,14 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from msgspec import Meta
 
-Count = Annotated[int, Meta(ge=1)]
-Bytes = Annotated[int, Meta(ge=1)]
-Seconds = Annotated[float, Meta(gt=0)]
+# Processes of a server, threads of a process; the upper bounds are those of the server in C.
+COUNT_MAX = 1024
+DAY_SECONDS = 86_400
+
+Count = Annotated[int, Meta(ge=1, le=COUNT_MAX)]
+Bytes = Annotated[int, Meta(ge=1, le=2**63 - 1)]
+BytesPerSecond = Annotated[int, Meta(ge=0, le=2**30)]
+Seconds = Annotated[float, Meta(gt=0, le=DAY_SECONDS)]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
@@ -24,8 +29,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     # Processes and threads
     workers: Count | Literal["auto"] = 1
     threads: Count | None = None
-    backlog: Count = 2048
-    drain_seconds: Annotated[float, Meta(ge=0)] = 30.0
+    backlog: Annotated[int, Meta(ge=1, le=65_535)] = 2048
+    drain_seconds: Annotated[float, Meta(ge=0, le=DAY_SECONDS)] = 30.0
 
     # Logs
     access_log: bool = True
@@ -34,22 +39,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     # Files
     serve_static: bool | None = None
     serve_media: bool = False
-    static_cache_control: str = ""
+    static_cache_control: Annotated[str, Meta(pattern=r"^[ -~]*\Z")] = ""
 
     # Limits
     body_max_bytes: Bytes = 10 * 1024 * 1024
     spool_bytes: Bytes = 2_500_000
-    request_line_bytes: Bytes = 8 * 1024
-    head_bytes: Bytes = 32 * 1024
+    request_line_bytes: Annotated[int, Meta(ge=1, le=2**20)] = 8 * 1024
+    head_bytes: Annotated[int, Meta(ge=1, le=2**24)] = 32 * 1024
     head_fields: Annotated[int, Meta(ge=1, le=128)] = 100
     head_seconds: Seconds = 10.0
     body_idle_seconds: Seconds = 30.0
-    body_floor_bytes_per_second: Annotated[int, Meta(ge=0)] = 240
+    body_floor_bytes_per_second: BytesPerSecond = 240
     write_idle_seconds: Seconds = 30.0
-    write_floor_bytes_per_second: Annotated[int, Meta(ge=0)] = 240
+    write_floor_bytes_per_second: BytesPerSecond = 240
     keep_alive_seconds: Seconds = 15.0
-    requests_per_connection: Count = 1000
-    connections_max: Count = 10_000
+    requests_per_connection: Annotated[int, Meta(ge=1, le=2**32 - 1)] = 1000
+    connections_max: Annotated[int, Meta(ge=1, le=2**20)] = 10_000
     memory_max_bytes: Bytes | None = None
     allow_underscore_headers: bool = False
 
@@ -112,8 +117,9 @@ def _explain(message: str, value: dict[Any, Any]) -> str:
     reason, _, place = message.rpartition(" - at ")
     key = place.strip("`").removeprefix("$.")
     reason = reason.replace("`", "")
-    if reason.startswith("Invalid enum value"):
-        reason = f"expected one of {', '.join(map(repr, _words(key)))}"
+    reason = reason.replace("null", "None")
+    if reason.startswith("Invalid enum value") or (_words(key) and " got " in reason):
+        reason = f"expected {_alternatives(key)}"
     got = f" (it is {value[key]!r})" if key in value else ""
     return f"QUINTETTE[{key!r}]: {reason[:1].lower()}{reason[1:]}{got}."
 
@@ -123,6 +129,12 @@ def _words(key: str) -> list[str]:
     kind = get_type_hints(Settings)[key.lower()]
     literals = [part for part in (kind, *get_args(kind)) if get_origin(part) is Literal]
     return [word for literal in literals for word in get_args(literal)]
+
+
+def _alternatives(key: str) -> str:
+    words = ", ".join(map(repr, _words(key)))
+    only_words = get_origin(get_type_hints(Settings)[key.lower()]) is Literal
+    return f"one of {words}" if only_words else f"int or {words}"
 
 
 def _cpus() -> int:

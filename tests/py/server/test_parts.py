@@ -13,7 +13,9 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path, re_path, register_converter
+from msgspec.structs import fields
 
+from quintette import _quintette
 from quintette.conf import Settings, parse
 from quintette.server import banner, child, reloader
 from quintette.server.address import Address, AddressError, parse_address
@@ -82,13 +84,34 @@ def test_defaults() -> None:
         ({"HEAD_FIELDS": 129}, "expected int <= 128 (it is 129)"),
         ({"KEEP_ALIVE_SECONDS": "15"}, "expected float, got str"),
         ({"LOG_FORMAT": "xml"}, "QUINTETTE['LOG_FORMAT']: expected one of 'auto', 'text', 'json'"),
-        ({"WORKERS": "many"}, "QUINTETTE['WORKERS']: expected one of 'auto' (it is 'many')"),
+        ({"WORKERS": "many"}, "QUINTETTE['WORKERS']: expected int or 'auto' (it is 'many')"),
+        ({"WORKERS": 1.5}, "QUINTETTE['WORKERS']: expected int or 'auto' (it is 1.5)"),
+        ({"WORKERS": 1025}, "QUINTETTE['WORKERS']: expected int <= 1024 (it is 1025)"),
+        ({"THREADS": 1025}, "QUINTETTE['THREADS']: expected int <= 1024"),
+        ({"SERVE_STATIC": "no"}, "QUINTETTE['SERVE_STATIC']: expected bool | None, got str"),
+        ({"DRAIN_SECONDS": float("inf")}, "expected float <= 86400"),
+        ({"STATIC_CACHE_CONTROL": "no-cache\r\nX: y"}, "QUINTETTE['STATIC_CACHE_CONTROL']"),
     ],
 )
 def test_settings_that_are_wrong(value: object, words: str) -> None:
     with pytest.raises(ImproperlyConfigured) as caught:
         parse(value)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name", [field.encode_name for field in fields(Settings) if field.type not in (bool, str)]
+)
+def test_what_the_server_cannot_take_is_refused(name: str) -> None:
+    """A number is refused here, by its key, or the server in C takes it."""
+    for number in (2**15, 2**16, 2**20, 2**24, 2**30, 2**31, 2**32, 2**63 - 1, 2**63, 2**70):
+        try:
+            settings = parse({name: number})
+        except ImproperlyConfigured as error:
+            assert f"QUINTETTE[{name!r}]" in str(error)  # noqa: PT017
+        else:
+            _quintette.ThreadPool(settings.thread_count())
+            _quintette.Server(limits=settings.limits()).close()
 
 
 def test_every_setting_is_documented() -> None:

@@ -14,7 +14,7 @@ from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 
-from quintette.conf import Settings, get_settings
+from quintette.conf import COUNT_MAX, DAY_SECONDS, Settings, get_settings
 from quintette.server.address import Address, AddressError, listen, parse_address
 
 
@@ -53,7 +53,7 @@ class Command(BaseCommand):
         )
         group.add_argument(
             "--drain-seconds",
-            type=float,
+            type=_seconds,
             metavar="SECONDS",
             help="what requests in flight get when the server stops "
             "(default: QUINTETTE['DRAIN_SECONDS'], 30)",
@@ -252,10 +252,17 @@ def _merge(settings: Settings, options: dict[str, Any]) -> Settings:
 
 
 def _count(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise ArgumentTypeError(f"{text!r} is not a number of at least 1")
+    if not text.isdecimal() or not 1 <= int(text) <= COUNT_MAX:
+        raise ArgumentTypeError(f"{text!r} is not a number from 1 to {COUNT_MAX}")
     return int(text)
 
 
 def _count_or_auto(text: str) -> int | str:
     return text if text == "auto" else _count(text)
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds <= DAY_SECONDS:
+        raise ArgumentTypeError(f"{text!r} is not a number from 0 to {DAY_SECONDS}")
+    return seconds
