@@ -9,7 +9,7 @@ from urllib.request import url2pathname
 
 from django.apps import apps
 from django.conf import settings as django_settings
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, SuspiciousOperation
 from django.core.handlers.exception import response_for_exception
 from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
@@ -36,7 +36,7 @@ class StaticFilesSyncHandler(SyncHandler):
         path = url2pathname(request.path.removeprefix(self._base_url))
         try:
             response: Any = serve(request, path, insecure=True)
-        except Http404 as error:
+        except (Http404, SuspiciousOperation) as error:
             response = response_for_exception(request, error)
         response._resource_closers.append(request.close)
         return cast("HttpResponseBase", response)

@@ -287,7 +287,10 @@ def test_static_files_in_production(serve: Serve, project: Project) -> None:
 def test_static_files_in_development(serve: Serve, project: Project) -> None:
     project.write("assets/site.css", "body {}")
     project.append("settings.py", "STATICFILES_DIRS = [HERE / 'assets']\n")
-    assert serve("--noreload").text("/static/site.css") == "body {}"
+    served = serve("--noreload")
+    assert served.text("/static/site.css") == "body {}"
+    assert served.get("/static/../settings.py")[0] == 400
+    assert served.get("/static/%00")[0] == 404
     assert serve("--noreload", "--nostatic").get("/static/site.css")[0] == 404
 
 
