@@ -101,6 +101,9 @@ static inline bool q5py_is_own(PyTypeObject *type, PyObject *name, PyObject *own
     return own && _PyType_Lookup(type, name) == own;
 }
 
+/* settings.NAME: new reference, or NULL with an exception. */
+PyObject *q5py_setting(q5py_state *state, PyObject *name);
+
 /* ---- django_local.c */
 /* The values that a Local kept in `variable` has in this context and thread. 1: *ret is a new
  * reference to the dict, which must not be changed; 0: it has none; -1 with an exception. */
@@ -112,6 +115,8 @@ int q5py_local_put(q5py_state *state, PyObject *variable, PyObject *value);
 int q5py_set_urlconf(q5py_state *state, PyObject *urlconf);
 /* set_script_prefix(settings.FORCE_SCRIPT_NAME or "/"). 0, or -1 with an exception. */
 int q5py_set_script_prefix(q5py_state *state);
+/* _quintette.set_script_prefix() */
+PyObject *q5py_default_script_prefix(PyObject *module, PyObject *unused);
 
 /* ---- django_signals.c */
 /* request_started.send(sender, environ=request.environ). 0, or -1 with a receiver's exception. */

@@ -48,7 +48,7 @@ static PyObject *handler_resolve_request(PyObject *self, PyObject *request) {
 /* ---- get_response ---------------------------------------------------------------------------- */
 
 static int set_default_urlconf(q5py_state *state) {
-    PyObject *urlconf = PyObject_GetAttr(state->django->settings, state->str_ROOT_URLCONF);
+    PyObject *urlconf = q5py_setting(state, state->str_ROOT_URLCONF);
     int rc = urlconf ? q5py_set_urlconf(state, urlconf) : -1;
     Py_XDECREF(urlconf);
     return rc;

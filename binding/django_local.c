@@ -119,22 +119,24 @@ int q5py_set_urlconf(q5py_state *state, PyObject *urlconf) {
     return done ? (done < 0 ? -1 : 0) : call(django->set_urlconf, urlconf ? urlconf : Py_None);
 }
 
-/* "/" is also what get_script_prefix() says where none was set. */
-static int is_unset(q5py_state *state) {
+/* Is the prefix "/"? That is also what get_script_prefix() says where none was set. */
+static int is_root(q5py_state *state) {
     PyObject *values = NULL;
     if (!state->django->prefixes) return 0;
     int found = q5py_local_values(state, state->django->prefixes, &values);
     if (found <= 0) return found < 0 ? -1 : 1;
-    int has = PyDict_Contains(values, state->str_value);
+    PyObject *prefix = PyDict_GetItemWithError(values, state->str_value);
+    bool root = !prefix || (PyUnicode_Check(prefix) && PyUnicode_GET_LENGTH(prefix) == 1 &&
+                            PyUnicode_READ_CHAR(prefix, 0) == '/');
     Py_DECREF(values);
-    return has < 0 ? -1 : !has;
+    return PyErr_Occurred() ? -1 : root;
 }
 
 int q5py_set_script_prefix(q5py_state *state) {
     q5py_django *django = state->django;
-    PyObject *name = PyObject_GetAttr(django->settings, state->str_FORCE_SCRIPT_NAME);
+    PyObject *name = q5py_setting(state, state->str_FORCE_SCRIPT_NAME);
     int truth = name ? PyObject_IsTrue(name) : -1;
-    int done = truth == 0 ? is_unset(state) : truth < 0 ? -1 : 0;
+    int done = truth == 0 ? is_root(state) : truth < 0 ? -1 : 0;
     if (done == 0) {
         PyObject *prefix = truth ? Py_NewRef(name) : PyUnicode_FromString("/");
         done = prefix && call(django->set_script_prefix, prefix) == 0 ? 1 : -1;
@@ -142,4 +144,10 @@ int q5py_set_script_prefix(q5py_state *state) {
     }
     Py_XDECREF(name);
     return done < 0 ? -1 : 0;
+}
+
+PyObject *q5py_default_script_prefix(PyObject *module, PyObject *unused) {
+    (void)unused;
+    if (q5py_set_script_prefix(q5py_state_of(module))) return NULL;
+    Py_RETURN_NONE;
 }

@@ -4,8 +4,8 @@
 #define Q5PY_DJANGO_NAMES_H
 
 #define Q5PY_DJANGO_NAMES(XX)           \
-    XX(ATOMIC_REQUESTS)                 \
     XX(args)                            \
+    XX(ATOMIC_REQUESTS)                 \
     XX(callback)                        \
     XX(check_response)                  \
     XX(clear)                           \
@@ -13,7 +13,9 @@
     XX(closed)                          \
     XX(_connections)                    \
     XX(converters)                      \
+    XX(cvar)                            \
     XX(data)                            \
+    XX(_data)                           \
     XX(default_args)                    \
     XX(default_kwargs)                  \
     XX(__dict__)                        \
@@ -22,8 +24,8 @@
     XX(_exception_middleware)           \
     XX(FORCE_SCRIPT_NAME)               \
     XX(func)                            \
-    XX(get_response)                    \
     XX(_get_response)                   \
+    XX(get_response)                    \
     XX(groupdict)                       \
     XX(groups)                          \
     XX(_handler_class)                  \
@@ -47,6 +49,7 @@
     XX(ROOT_URLCONF)                    \
     XX(script_name)                     \
     XX(send)                            \
+    XX(sendable)                        \
     XX(sender)                          \
     XX(settings)                        \
     XX(_template_response_middleware)   \

@@ -60,3 +60,13 @@ void q5py_django_free(q5py_django *django) {
     clear_receivers(&django->finished);
     PyMem_Free(django);
 }
+
+/* A LazySettings keeps what was asked of it in its dict, and empties that when settings change; its
+ * __getattribute__, which is Python, adds nothing but a microsecond. */
+PyObject *q5py_setting(q5py_state *state, PyObject *name) {
+    PyObject *settings = state->django->settings;
+    PyObject *dict = PyObject_GenericGetDict(settings, NULL);
+    PyObject *value = dict ? Py_XNewRef(PyDict_GetItemWithError(dict, name)) : NULL;
+    Py_XDECREF(dict);
+    return value || PyErr_Occurred() ? value : PyObject_GetAttr(settings, name);
+}

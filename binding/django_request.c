@@ -12,8 +12,7 @@ static PyObject *plain_path(q5py_state *state, PyObject *request, PyObject *dict
     PyObject *path = PyDict_GetItemWithError(dict, state->str_path_info);
     if (path || PyErr_Occurred()) return Py_XNewRef(path);
     int has = PyDict_Contains(dict, state->str_script_name);
-    PyObject *name =
-        has == 0 ? PyObject_GetAttr(state->django->settings, state->str_FORCE_SCRIPT_NAME) : NULL;
+    PyObject *name = has == 0 ? q5py_setting(state, state->str_FORCE_SCRIPT_NAME) : NULL;
     int truth = name ? PyObject_IsTrue(name) : 1;
     Py_XDECREF(name);
     if (truth) return NULL;
@@ -39,7 +38,7 @@ static PyObject *path_info_of(q5py_state *state, PyObject *request) {
 static PyObject *default_resolver(q5py_state *state) {
     q5py_django *django = state->django;
     if (!django->cached_resolver) return PyObject_CallNoArgs(django->get_resolver);
-    PyObject *urlconf = PyObject_GetAttr(django->settings, state->str_ROOT_URLCONF);
+    PyObject *urlconf = q5py_setting(state, state->str_ROOT_URLCONF);
     PyObject *resolver = urlconf ? PyObject_CallOneArg(django->cached_resolver, urlconf) : NULL;
     Py_XDECREF(urlconf);
     return resolver;

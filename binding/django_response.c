@@ -2,6 +2,9 @@
  * response.headers, a plain body is the bytes object that the view made. */
 #include "reply.h"
 
+#include "convert.h"
+#include "django.h"
+
 static PyObject *cookie_field(q5py_state *state, PyObject *morsel) {
     PyObject *value = PyObject_CallMethodNoArgs(morsel, state->str_OutputString);
     return value == NULL ? NULL : Py_BuildValue("(sN)", "Set-Cookie", value);
@@ -68,35 +71,37 @@ static int reason_of(q5py_state *state, PyObject *response, q5py_reply *reply) {
 
 /* Truth of an attribute that may be missing; -1 with an exception. */
 static int flag_of(PyObject *object, PyObject *name) {
-    PyObject *value = PyObject_GetAttr(object, name);
-    if (value == NULL) {
-        if (!PyErr_ExceptionMatches(PyExc_AttributeError)) return -1;
-        PyErr_Clear();
-        return 0;
-    }
+    PyObject *value;
+    int found = q5py_find_attribute(object, name, &value);
+    if (found <= 0) return found;
     int flag = PyObject_IsTrue(value);
     Py_DECREF(value);
     return flag;
 }
 
+/* Servers of plain callables have not handed over Django's parts. */
+static PyObject *ask_sendable(q5py_state *state, PyObject *response) {
+    if (state->django) return PyObject_CallOneArg(state->django->sendable, response);
+    PyObject *module = PyImport_ImportModule("quintette.http.files");
+    PyObject *answer =
+        module ? PyObject_CallMethodOneArg(module, state->str_sendable, response) : NULL;
+    Py_XDECREF(module);
+    return answer;
+}
+
 /* A FileResponse's file, where the kernel can send it: 1, and reply->file is set. Else 0, or -1
  * with an exception. quintette.http.files decides. */
 static int file_of(q5py_state *state, PyObject *response, q5py_reply *reply) {
-    PyObject *file = PyObject_GetAttr(response, state->str_file_to_stream);
-    if (file == NULL) {
-        if (!PyErr_ExceptionMatches(PyExc_AttributeError)) return -1;
-        PyErr_Clear();
-        return 0;
-    }
-    int found = -1;
-    PyObject *module = NULL, *answer = NULL;
+    PyObject *file;
+    int found = q5py_find_attribute(response, state->str_file_to_stream, &file);
+    if (found <= 0) return found;
+    found = -1;
+    PyObject *answer = NULL;
     if (file == Py_None) {
         found = 0;
         goto done;
     }
-    module = PyImport_ImportModule("quintette.http.files");
-    if (module == NULL) goto done;
-    answer = PyObject_CallMethod(module, "sendable", "O", response);
+    answer = ask_sendable(state, response);
     if (answer == NULL) goto done;
     if (answer == Py_None) {
         found = 0;
@@ -112,7 +117,6 @@ static int file_of(q5py_state *state, PyObject *response, q5py_reply *reply) {
     found = 1;
 done:
     Py_DECREF(file);
-    Py_XDECREF(module);
     Py_XDECREF(answer);
     return found;
 }

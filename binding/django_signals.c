@@ -141,8 +141,23 @@ static int is_still(q5py_state *state, PyObject *handler, PyObject *local) {
     return still;
 }
 
-/* This thread's connections. 1: *ret is a new reference to their dict; 0: they are elsewhere (an
- * event loop runs here, or they are not kept as known); -1 with an exception. */
+/* Where an event loop runs, the thread's dict has a _CVar with the context's connections. */
+static int connections_of_context(q5py_state *state, PyObject *thread_values, PyObject **ret) {
+    PyObject *cvar = PyDict_GetItemWithError(thread_values, state->str_cvar);
+    if (!cvar) {
+        *ret = PyErr_Occurred() ? NULL : PyDict_New();
+        return *ret ? 1 : -1;
+    }
+    PyObject *variable = PyObject_GetAttr(cvar, state->str__data);
+    if (!variable) return -1;
+    int found = PyContextVar_CheckExact(variable) ? q5py_local_values(state, variable, ret) : -2;
+    Py_DECREF(variable);
+    if (found == 0) found = (*ret = PyDict_New()) ? 1 : -1;
+    return found == -2 ? 0 : found;
+}
+
+/* The connections that are visible here. 1: *ret is a new reference to their dict; 0: they are not
+ * kept as known; -1 with an exception. */
 static int connections_here(q5py_state *state, PyObject **ret) {
     q5py_django *django = state->django;
     if (!django->connections_storage || !django->caches_storage) return 0;
@@ -150,11 +165,17 @@ static int connections_here(q5py_state *state, PyObject **ret) {
     if (still > 0) still = is_still(state, django->caches, django->caches_local);
     if (still <= 0) return still;
     PyObject *loop = PyObject_CallNoArgs(state->get_running_loop);
-    if (!loop) return -1;
-    Py_DECREF(loop);
-    if (loop != Py_None) return 0;
-    *ret = PyObject_GetAttr(django->connections_storage, state->str___dict__);
-    return *ret ? 1 : -1;
+    PyObject *values =
+        loop ? PyObject_GetAttr(django->connections_storage, state->str___dict__) : NULL;
+    Py_XDECREF(loop);
+    if (!values) return -1;
+    if (loop == Py_None) {
+        *ret = values;
+        return 1;
+    }
+    int found = connections_of_context(state, values, ret);
+    Py_DECREF(values);
+    return found;
 }
 
 static int do_all(q5py_state *state, const q5py_receivers *self, PyObject *values) {

@@ -96,8 +96,9 @@ static bool is_current(const q5py_urls *self, PyObject *list) {
     if (self->list != list) return false;
     if (PyTuple_CheckExact(list)) return true;
     if (!PyList_CheckExact(list) || PyList_GET_SIZE(list) != Py_SIZE(self)) return false;
-    return memcmp(((PyListObject *)list)->ob_item, ((PyTupleObject *)self->items)->ob_item,
-                  (size_t)Py_SIZE(self) * sizeof(PyObject *)) == 0;
+    for (Py_ssize_t i = 0; i < Py_SIZE(self); i++)
+        if (PyList_GET_ITEM(list, i) != self->children[i].item) return false;
+    return true;
 }
 
 q5py_urls *q5py_urls_of(q5py_state *state, PyObject *resolver) {

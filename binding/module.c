@@ -112,6 +112,8 @@ static PyMethodDef module_methods[] = {
     {"set_django", q5py_set_django, METH_O,
      "set_django(parts)\n\nThe objects of Django that its request path uses, by name."},
     {"close_response", q5py_close_response, METH_O, "close_response(response): response.close()"},
+    {"set_script_prefix", q5py_default_script_prefix, METH_NOARGS,
+     "set_script_prefix()\n\nTo FORCE_SCRIPT_NAME, or to the root."},
     {"has_other_receivers", q5py_has_other_receivers, METH_O,
      "has_other_receivers(signal) -> bool: than Django's own, for whichever sender. Of\n"
      "request_started or request_finished."},

@@ -14,13 +14,11 @@ from functools import partial
 from typing import Any, cast
 
 from asgiref.sync import sync_to_async
-from django.conf import settings
 from django.core import signals
 from django.core.handlers.base import BaseHandler
 from django.db import close_old_connections, reset_queries
 from django.http import FileResponse
 from django.http.response import HttpResponseBase
-from django.urls import set_script_prefix
 
 from quintette import _quintette
 from quintette.http.files import sendable
@@ -43,7 +41,7 @@ class SyncHandler(_quintette.DjangoHandler, BaseHandler):
         self.load_middleware()
 
 
-class AsyncHandler(BaseHandler):
+class AsyncHandler(_quintette.DjangoHandler, BaseHandler):
     """What Django's ASGIHandler does between receiving and sending.
 
     Synchronous code of one request (middleware, signal receivers, ``sync_to_async``) runs in one
@@ -56,11 +54,13 @@ class AsyncHandler(BaseHandler):
         self._threads = RequestThreads(IDLE_THREADS_MAX, _first_in_thread)
         self._closing: set[asyncio.Task[None]] = set()
 
-    async def __call__(self, request: Request) -> HttpResponseBase:
+    async def __call__(  # type: ignore[override]
+        self, request: Request
+    ) -> HttpResponseBase:
         thread = self._threads.enter()
         sender = type(self)
         try:
-            set_script_prefix(_script_prefix())
+            _quintette.set_script_prefix()
             if _quintette.has_other_receivers(signals.request_started):
                 await signals.request_started.asend(sender=sender, scope=_scope(request))
             response: Any = await self.get_response_async(request)
@@ -72,7 +72,8 @@ class AsyncHandler(BaseHandler):
         if response.streaming and not response.is_async and not _has_file(response):
             response.streaming_content = _pulled_in(thread, response.streaming_content)
         # The server calls this instead of close() for responses that were made on the loop.
-        response.close_on_loop = partial(self._close, thread, response.close)
+        close = partial(_quintette.close_response, response)
+        response.close_on_loop = partial(self._close, thread, close)
         return cast("HttpResponseBase", response)
 
     async def aclose(self) -> None:
@@ -91,10 +92,6 @@ class AsyncHandler(BaseHandler):
         )
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
-
-
-def _script_prefix() -> str:
-    return settings.FORCE_SCRIPT_NAME or "/"
 
 
 def _scope(request: Request) -> dict[str, Any]:

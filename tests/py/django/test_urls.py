@@ -348,7 +348,7 @@ def test_a_converter_that_reverse_has_replaced(handler: SyncHandler) -> None:
     module = urlconf([path("<loud:x>/", include([inner]))])
     text = "/1/2/replaced/"
     assert both(handler, module, text)[1]["kwargs"] == {"x": 2}
-    with suppress(re.error, ImproperlyConfigured):  # two groups of one name; but the converters are in place
+    with suppress(re.error, ImproperlyConfigured):  # two groups of one name
         reverse("deep:v", urlconf=module, kwargs={"x": 3})  # type: ignore[arg-type]
     theirs, ours = both(handler, module, text)
     assert ours == theirs
