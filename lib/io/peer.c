@@ -316,6 +316,8 @@ void q5__peer_service(q5__peer *peer) {
     }
     for (int round = 0; moved && round < ROUNDS_MAX; round++) {
         progress read = read_some(peer);
+        /* With what came ahead taken up there may be room to read. */
+        bool resumed = q5_conn_pending(peer->conn);
         while (q5_conn_resume(peer->conn, now))
             continue;
         progress written = write_some(peer);
@@ -323,7 +325,7 @@ void q5__peer_service(q5__peer *peer) {
             q5__peer_close(peer, Q5_GONE_PEER);
             return;
         }
-        moved = read == MOVED || written == MOVED;
+        moved = read == MOVED || resumed || written == MOVED;
         if (moved && !may_move(peer)) moved = false;
     }
     if (q5_conn_finished(peer->conn)) {

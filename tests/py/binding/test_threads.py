@@ -81,6 +81,22 @@ def test_pipelined_requests_are_answered_in_order() -> None:
         assert [next(answers).body for _ in range(50)] == [b"/%d" % n for n in range(50)]
 
 
+@pytest.mark.parametrize("padding", [0, 1, 2, 3])
+def test_more_pipelined_requests_than_are_read_at_once(padding: int) -> None:
+    """A request that is cut by the end of a buffer is read on once a worker has answered the one
+    before it."""
+    paths = [f"/{n:03}{'x' * padding}" for n in range(400)]
+    said = b"".join(f"GET {path} HTTP/1.1\r\nHost: h\r\n\r\n".encode() for path in paths)
+
+    def view(request: Any) -> Reply:
+        return Reply(request.raw_path)
+
+    with LiveServer(django_sync=view) as live, live.connect() as sock:
+        sock.sendall(said)
+        answers = read_answers(sock)
+        assert [next(answers).body.decode() for _ in paths] == paths
+
+
 @pytest.mark.parametrize("error", [ValueError("no"), SystemExit("no"), GeneratorExit()])
 def test_exceptions_in_threads(error: BaseException) -> None:
     def view(request: Any) -> Reply:
