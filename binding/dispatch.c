@@ -4,6 +4,7 @@
 #include "server.h"
 
 #include "convert.h"
+#include "django.h"
 #include "request.h"
 
 /* ---- flights --------------------------------------------------------------------------------- */
@@ -364,12 +365,16 @@ static void run_on_loop(q5py_flight *flight) {
     if (ready) q5py_reply_send(flight);
 }
 
+/* In a worker thread. */
 static void in_context(q5py_flight *flight, void (*body)(q5py_flight *)) {
+    q5py_state *state = flight->server->state;
     if (PyContext_Enter(flight->context)) {
         fail(flight);
         return;
     }
+    q5py_caches_restore(state);
     body(flight);
+    q5py_caches_keep(state);
     if (PyContext_Exit(flight->context)) PyErr_WriteUnraisable(flight->context);
 }
 

@@ -1,8 +1,8 @@
 /* Django's request path in C. django_parts.c: the objects of Django that it uses;
- * django_local.c: asgiref's Locals; django_signals.c: request_started and request_finished;
- * django_close.c: response.close(). Everything here does what Django's own Python does, in its
- * order; where a part is not as known (python/quintette/server/parts.py), Django's function is
- * called. */
+ * django_local.c: asgiref's Locals; django_caches.c: cache backends; django_signals.c:
+ * request_started and request_finished; django_close.c: response.close(). Everything here does what
+ * Django's own Python does, in its order; where a part is not as known
+ * (python/quintette/server/parts.py), Django's function is called. */
 #ifndef Q5PY_DJANGO_H
 #define Q5PY_DJANGO_H
 
@@ -117,6 +117,12 @@ int q5py_set_urlconf(q5py_state *state, PyObject *urlconf);
 int q5py_set_script_prefix(q5py_state *state);
 /* _quintette.set_script_prefix() */
 PyObject *q5py_default_script_prefix(PyObject *module, PyObject *unused);
+
+/* ---- django_caches.c: in a worker thread, inside a request's context */
+/* Gives the context the cache backends of this thread. */
+void q5py_caches_restore(q5py_state *state);
+/* Keeps for the thread's next request what the context has of them. */
+void q5py_caches_keep(q5py_state *state);
 
 /* ---- django_signals.c */
 /* request_started.send(sender, environ=request.environ). 0, or -1 with a receiver's exception. */
