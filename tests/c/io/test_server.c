@@ -553,6 +553,28 @@ static void test_push_leaves_to_the_tick(void **state) {
     net_deinit(&n);
 }
 
+/* The end of the buffer cuts one of the requests that came ahead; the kernel holds its rest. */
+static void test_push_before_a_cut_request(void **state) {
+    (void)state;
+    net n;
+    net_init(&n);
+    static const char first[] = GET("/later");
+    enum { FOLLOWERS = 300 };
+    char *requests = calloc(1, sizeof(first) + FOLLOWERS * sizeof(GET("/later")));
+    assert_non_null(requests);
+    for (int i = 0; i < FOLLOWERS; i++)
+        strcat(requests, first);
+    int fd = client_that_waits(&n, requests, 0);
+    for (int i = 1; i < FOLLOWERS; i++) {
+        rig_give_later(&n.r, "x");
+        q5_server_push(n.server);
+        net_until(&n, n.r.later_count == 1);
+    }
+    free(requests);
+    close(fd);
+    net_deinit(&n);
+}
+
 /* The client has reset: that, too, is found by the push and told by the tick. */
 static void test_push_to_the_dead(void **state) {
     (void)state;
@@ -595,6 +617,7 @@ int main(void) {
         cmocka_unit_test(test_addresses),
         cmocka_unit_test(test_push),
         cmocka_unit_test(test_push_leaves_to_the_tick),
+        cmocka_unit_test(test_push_before_a_cut_request),
         cmocka_unit_test(test_push_to_the_dead),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
