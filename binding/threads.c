@@ -98,9 +98,26 @@ static void wake(q5py_thread_pool *self) {
 
 /* ---- threads --------------------------------------------------------------------------------- */
 
+/* The clock of our condition variables. macOS cannot choose: a clock that is set moves timeouts. */
+#ifdef __APPLE__
+#define WAIT_CLOCK CLOCK_REALTIME
+#else
+#define WAIT_CLOCK CLOCK_MONOTONIC
+#endif
+
+static void init_condition(pthread_cond_t *condition) {
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+#ifndef __APPLE__
+    pthread_condattr_setclock(&attributes, WAIT_CLOCK);
+#endif
+    pthread_cond_init(condition, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
 static struct timespec from_now(double seconds) {
     struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(WAIT_CLOCK, &until);
     double whole = floor(seconds);
     until.tv_sec += (time_t)whole;
     until.tv_nsec += (long)((seconds - whole) * 1e9);
@@ -162,7 +179,7 @@ static void leave_seat(q5py_thread_pool *self, const seat *mine) {
 static bool wait_for_call(q5py_thread_pool *self) {
     seat mine = {.below = self->idle_top};
     struct timespec until = from_now(IDLE_SECONDS);
-    pthread_cond_init(&mine.call, NULL);
+    init_condition(&mine.call);
     self->idle_top = &mine;
     self->idle++;
     pthread_mutex_unlock(&self->lock);
@@ -290,7 +307,7 @@ static PyObject *pool_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) 
     self->state = q5py_state_of_type(type);
     self->threads_max = threads_max;
     pthread_mutex_init(&self->lock, NULL);
-    pthread_cond_init(&self->quiet, NULL);
+    init_condition(&self->quiet);
     return (PyObject *)self;
 }
 

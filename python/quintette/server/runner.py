@@ -182,7 +182,7 @@ class Worker:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stop_now.wait(), DRAIN_POLL_SECONDS)
         if in_flight := server.stats()["in_flight"]:
-            logger.warning("%d requests were cut off when the server stopped", in_flight)
+            logger.warning("Requests cut off when the server stopped: %d", in_flight)
 
 
 async def _close(server: Any) -> None:

@@ -142,7 +142,7 @@ def test_draining_has_an_end(serve: Serve, path: str) -> None:
         assert time.monotonic() - began < 5
         with pytest.raises((ConnectionError, http.client.HTTPException)):
             answer.result()
-    assert "1 requests were cut off" in served.errors()
+    assert "Requests cut off when the server stopped: 1" in served.errors()
 
 
 def test_idle_connections_do_not_hold_a_stop_back(serve: Serve) -> None:
