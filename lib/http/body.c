@@ -53,7 +53,6 @@ static int decode(q5_conn *conn, q5_exchange *x, size_t n) {
             x->body_buf.len += data.len;
             x->body_len += data.len;
         }
-        if (x->chunked.left > x->body_max - x->body_len) return Q5_EBODY_LONG; /* yet to come */
         from += used;
         if (status == Q5_DONE) {
             status = q5_buf_append(&conn->ahead, from, (size_t)(end - from));

@@ -24,6 +24,8 @@ RULES: Rules = [
     (re.compile(r"(sessionid=)\w{32}"), r"\1SESSION"),
     # Of messages kept in a cookie: when they were signed, and the signature.
     (re.compile(r"(messages=[^:;]+):\w+:[\w-]+"), r"\1:SIGNED"),
+    # Wagtail names its log's entries by whichever log model a set gives first.
+    (re.compile(r"(\d+ )(?:page|model)( log entries)"), r"\1LOGGED\2"),
     (re.compile(r"(expires=)\w{3}, \d\d \w{3} \d{4} [\d:]{8} GMT"), r"\1DATE"),
 ]
 

@@ -136,7 +136,8 @@ def test_not_found(visitor: Browser, target: str) -> None:
 )
 def test_paths_that_leave_their_folder(visitor: Browser, target: str) -> None:
     ours, django = visitor.statuses(target)
-    assert ours == django
+    # Django's development server stumbles where ours refuses.
+    assert ours == django or (ours, django) == (400, 500)
     assert ours >= 400
 
 
