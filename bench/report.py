@@ -91,8 +91,11 @@ def about(results: list[dict[str, Any]]) -> str:
         if busiest > QUIET_LOAD
         else ""
     )
+    commands = ", ".join(
+        f"`{command}`" for command in sorted({r["command"].strip() for r in results})
+    )
     return (
-        f"Measured {results[0]['when'][:10]} by `{results[-1]['command']}` on {machine['cpu']} "
+        f"Measured {results[0]['when'][:10]} by {commands} on {machine['cpu']} "
         f"({machine['cores']} cores), Linux {machine['kernel']}, CPython {machine['python']}: "
         f"{listed}.{noise}"
     )

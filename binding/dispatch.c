@@ -378,6 +378,15 @@ static void in_context(q5py_flight *flight, void (*body)(q5py_flight *)) {
     if (PyContext_Exit(flight->context)) PyErr_WriteUnraisable(flight->context);
 }
 
+/* The rest of a worker's run: what must happen on the thread that made the reply. */
+static void settle_in_thread(q5py_flight *flight) {
+    q5py_reply *reply = &flight->reply;
+    if (reply->stream && !reply->stream_is_async)
+        q5py_feed_run(flight);
+    else if (!reply->stream)
+        q5py_reply_close_here(flight);
+}
+
 static void plan_body(q5py_flight *flight) {
     PyObject *awaitable = NULL;
     PyObject *result = q5py_plan_call(flight->plan, &flight->args);
@@ -386,15 +395,7 @@ static void plan_body(q5py_flight *flight) {
         fail(flight);
     Py_XDECREF(awaitable);
     Py_XDECREF(result);
-}
-
-/* The rest of a worker's run: what must happen on the thread that made the reply. */
-static void settle_in_thread(q5py_flight *flight) {
-    q5py_reply *reply = &flight->reply;
-    if (reply->stream && !reply->stream_is_async)
-        q5py_feed_run(flight);
-    else if (!reply->stream)
-        q5py_reply_close_here(flight);
+    settle_in_thread(flight);
 }
 
 /* What Django's signals around a request do for its thread. */
@@ -409,7 +410,6 @@ static void plan_in_thread(q5py_job *job) {
     if (flight->gone) return; /* while it was queued */
     tidy_thread(flight->server);
     in_context(flight, plan_body);
-    in_context(flight, settle_in_thread);
     tidy_thread(flight->server);
 }
 

@@ -3,27 +3,25 @@
  * it would begin with none, and every request that uses a cache would open a connection to it. */
 #include "django.h"
 
-/* The thread's own dict and the Local's variable. False: there is nothing to keep. */
-static bool find(q5py_state *state, PyObject **ret_dict, PyObject **ret_variable) {
+/* The thread's own dict, borrowed; NULL: there is nothing to keep. */
+static PyObject *keeper(q5py_state *state) {
     q5py_django *django = state->django;
-    *ret_dict = django && django->caches_storage ? PyThreadState_GetDict() : NULL;
-    *ret_variable = *ret_dict ? django->caches_storage : NULL;
-    return *ret_dict != NULL;
+    return django && django->caches_storage ? PyThreadState_GetDict() : NULL;
 }
 
 void q5py_caches_restore(q5py_state *state) {
-    PyObject *dict, *variable, *token = NULL;
-    if (!find(state, &dict, &variable)) return;
+    PyObject *dict = keeper(state), *token = NULL;
+    if (!dict) return;
     PyObject *kept = PyDict_GetItemWithError(dict, state->django->caches);
-    if (kept) token = PyContextVar_Set(variable, kept);
+    if (kept) token = PyContextVar_Set(state->django->caches_storage, kept);
     Py_XDECREF(token);
     if (PyErr_Occurred()) PyErr_WriteUnraisable(state->django->caches);
 }
 
 void q5py_caches_keep(q5py_state *state) {
-    PyObject *dict, *variable, *storage = NULL;
-    if (!find(state, &dict, &variable)) return;
-    if (PyContextVar_Get(variable, NULL, &storage) ||
+    PyObject *dict = keeper(state), *storage = NULL;
+    if (!dict) return;
+    if (PyContextVar_Get(state->django->caches_storage, NULL, &storage) ||
         (storage && PyDict_SetItem(dict, state->django->caches, storage)))
         PyErr_WriteUnraisable(state->django->caches);
     Py_XDECREF(storage);
