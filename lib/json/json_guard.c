@@ -12,25 +12,10 @@ q5_json_limits q5_json_limits_default(void) {
     return (q5_json_limits){.depth_max = 128, .keys_max = 100000, .allow_big_int = false};
 }
 
-/* Not 0 if and only if one of the word's bytes is `byte`. */
-static uint64_t has_byte(uint64_t word, uint8_t byte) {
-    const uint64_t ones = UINT64_C(0x0101010101010101);
-    word ^= ones * byte;
-    return (word - ones) & ~word & (ones << 7);
-}
-
 /* Behind the closing quote of the string that opens at `at`, or 0 if there is none. */
 static size_t string_end(const guard *g, size_t at) {
     const char *text = g->text;
     for (at++; at < g->len;) {
-        if (g->len - at >= 8) {
-            uint64_t word;
-            memcpy(&word, text + at, 8);
-            if (!(has_byte(word, '"') | has_byte(word, '\\'))) {
-                at += 8;
-                continue;
-            }
-        }
         if (text[at] == '"') return at + 1;
         at += text[at] == '\\' ? 2 : 1;
     }

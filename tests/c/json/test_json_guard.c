@@ -145,7 +145,7 @@ static void test_default_and_greatest_limits(void **state) {
     assert_int_equal(error, 100000);
 }
 
-/* A quote at each place of a string, at each alignment: the eight-byte step against the bytes. */
+/* A quote at each place of a string, at each alignment. */
 static void test_strings_of_every_length(void **state) {
     (void)state;
     char text[64];
