@@ -30,6 +30,8 @@ build_needs() {
     need cmake command -v cmake
     need ninja-build command -v ninja
     need pkg-config command -v pkg-config
+    need libpq-dev pkg-config --exists libpq
+    need libsqlite3-dev compiles sqlite3.h
     need "python3 python3-dev python3-venv" python_found
 }
 

@@ -56,6 +56,17 @@
     XX(ECLOSED, -62, 0, "the peer has closed the connection")                      \
     XX(EIO, -63, 0, "input/output error")                                          \
     XX(EADDR, -64, 0, "address in use or not available")                           \
+    XX(EBUSY, -80, 0, "locked by another connection")                              \
+    XX(ESLOW, -81, 0, "a read took longer than its budget")                        \
+    XX(EINTERRUPTED, -82, 0, "interrupted")                                        \
+    XX(ECONSTRAINT, -83, 0, "a constraint of the database is violated")            \
+    XX(ESQL, -84, 0, "the database refuses the statement")                         \
+    XX(ELIBRARY, -85, 0, "a function of the library is missing")                   \
+    XX(ECELL, -65, 0, "malformed value from the database")                         \
+    XX(ECELL_RANGE, -66, 0, "a value from the database that Python cannot hold")   \
+    XX(EPG_CONNECT, -71, 503, "no connection to PostgreSQL")                       \
+    XX(EPG_LOST, -72, 0, "connection to PostgreSQL lost, outcome unknown")         \
+    XX(EPG_BUSY, -74, 503, "too many batches wait for PostgreSQL")                 \
     XX(ENOMEM, -900, 503, "out of memory")
 
 typedef enum q5_status {

@@ -1,33 +1,9 @@
 #include "q5/json_write.h"
 
-#define REPLACEMENT "\xef\xbf\xbd"
+#include "json/utf8.h"
+#include "q5/json_number.h"
 
-/* Length of the well-formed sequence at the start of `text` (which is no ASCII), or minus the
- * length of the part that no sequence begins with. Bounds of the second byte as in Unicode 15,
- * table 3-7. */
-static int sequence_len(const uint8_t *text, size_t len) {
-    uint8_t lead = text[0], low = 0x80, high = 0xbf;
-    int want;
-    if (lead >= 0xc2 && lead <= 0xdf) {
-        want = 2;
-    } else if (lead >= 0xe0 && lead <= 0xef) {
-        want = 3;
-        if (lead == 0xe0) low = 0xa0;
-        if (lead == 0xed) high = 0x9f; /* no surrogates */
-    } else if (lead >= 0xf0 && lead <= 0xf4) {
-        want = 4;
-        if (lead == 0xf0) low = 0x90;
-        if (lead == 0xf4) high = 0x8f; /* nothing above U+10FFFF */
-    } else {
-        return -1;
-    }
-    for (int i = 1; i < want; i++) {
-        if ((size_t)i == len || text[i] < low || text[i] > high) return -i;
-        low = 0x80;
-        high = 0xbf;
-    }
-    return want;
-}
+#define REPLACEMENT "\xef\xbf\xbd"
 
 static bool is_plain(uint8_t byte) {
     return byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
@@ -54,7 +30,9 @@ static int write_content(q5_buf *buf, q5_slice text) {
         const uint8_t *from = at;
         int sequence = 0;
         for (; at < end; at += sequence) { /* a run that stays as it is */
-            sequence = is_plain(*at) ? 1 : *at < 0x80 ? 0 : sequence_len(at, (size_t)(end - at));
+            sequence = is_plain(*at) ? 1
+                       : *at < 0x80  ? 0
+                                     : q5__utf8_sequence(at, (size_t)(end - at));
             if (sequence <= 0) break;
         }
         status = q5_buf_append(buf, (const char *)from, (size_t)(at - from));
@@ -79,15 +57,8 @@ int q5_json_write_string(q5_buf *buf, q5_slice text) {
 }
 
 int q5_json_write_int(q5_buf *buf, int64_t number) {
-    char text[20]; /* "-9223372036854775808" */
-    size_t at = sizeof(text);
-    uint64_t rest = number < 0 ? -(uint64_t)number : (uint64_t)number;
-    do {
-        text[--at] = (char)('0' + rest % 10);
-        rest /= 10;
-    } while (rest);
-    if (number < 0) text[--at] = '-';
-    return q5_buf_append(buf, text + at, sizeof(text) - at);
+    char text[Q5_JSON_INT_MAX];
+    return q5_buf_append(buf, text, (size_t)(q5_json_int(text, number) - text));
 }
 
 int q5_json_write_bool(q5_buf *buf, bool value) {
