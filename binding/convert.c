@@ -182,3 +182,11 @@ void q5py_exception_set(PyObject *exception) {
 }
 
 #endif
+
+void q5py_stop_iteration(PyObject *value) {
+    /* Made here: a tuple or an exception would otherwise be taken apart. */
+    PyObject *stop = PyObject_CallOneArg(PyExc_StopIteration, value);
+    if (stop) PyErr_SetObject(PyExc_StopIteration, stop);
+    Py_XDECREF(stop);
+    Py_DECREF(value);
+}

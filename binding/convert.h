@@ -21,6 +21,9 @@ PyObject *q5py_exception_take(void);
 /* Sets it again; steals the reference. */
 void q5py_exception_set(PyObject *exception);
 
+/* Ends an iterator with that value; steals the reference. */
+void q5py_stop_iteration(PyObject *value);
+
 /* The attribute, if there is one. 1: *ret is a new reference; 0: *ret is NULL; -1 with an
  * exception, and *ret is NULL. */
 static inline int q5py_find_attribute(PyObject *object, PyObject *name, PyObject **ret) {

@@ -6,6 +6,9 @@
 #include "convert.h"
 #include "django.h"
 #include "request.h"
+#include "sync_call.h"
+#include "watchdog.h"
+#include "watch.h"
 
 /* ---- flights --------------------------------------------------------------------------------- */
 
@@ -30,6 +33,7 @@ void q5py_flight_end(q5py_flight *flight) {
     q5_exchange *x = flight->x;
     q5py_server *server = flight->server;
     x->user = NULL;
+    q5py_watch_end(flight);
     if (flight->job.object) q5py_job_forget(server, &flight->job);
     q5py_stream_detach(flight);
     q5py_args_clear(&flight->args);
@@ -48,8 +52,13 @@ void q5py_flight_gone(q5py_flight *flight) {
     flight->gone = true;
     if (flight->feed)
         q5py_feed_wake(flight);
-    else if (flight->task)
+    else if (flight->task && !flight->in_greenlet)
         q5py_task_cancel(flight->task, NULL);
+}
+
+PyObject *q5py_flight_subject(const q5py_flight *flight) {
+    PyObject *subject = flight->plan ? flight->plan->handler : flight->request;
+    return Py_NewRef(subject ? subject : Py_None);
 }
 
 void q5py_server_error(q5py_server *server, PyObject *request) {
@@ -276,8 +285,24 @@ static bool finish_in_thread(q5py_job *job) {
     return q5py_reply_send_here(Q5_CONTAINER_OF(job, q5py_flight, job));
 }
 
-static void submit(q5py_flight *flight, void (*run)(q5py_job *)) {
-    flight->job.run = run;
+/* ---- synchronous code ------------------------------------------------------------------------ */
+
+static void run_in_thread(q5py_job *job) {
+    q5py_flight *flight = Q5_CONTAINER_OF(job, q5py_flight, job);
+    q5py_state *state = flight->server->state;
+    if (flight->gone) return; /* while it was queued */
+    if (PyContext_Enter(flight->context)) {
+        fail(flight);
+        return;
+    }
+    q5py_caches_restore(state);
+    flight->body(flight);
+    q5py_caches_keep(state);
+    if (PyContext_Exit(flight->context)) PyErr_WriteUnraisable(flight->context);
+}
+
+static void submit(q5py_flight *flight) {
+    flight->job.run = run_in_thread;
     flight->job.finish_here = finish_in_thread;
     flight->job.finish = finish_on_loop;
     /* An executor may end the flight within. */
@@ -287,6 +312,51 @@ static void submit(q5py_flight *flight, void (*run)(q5py_job *)) {
     if (rc == 0) return;
     fail(flight);
     q5py_reply_send(flight);
+}
+
+/* The task has entered the context. */
+static PyObject *run_in_greenlet(void *arg) {
+    q5py_flight *flight = arg;
+    q5py_state *state = flight->server->state;
+    q5py_caches_restore(state);
+    flight->body(flight);
+    q5py_caches_keep(state);
+    Py_RETURN_NONE;
+}
+
+static void raise_outcome(q5py_task *task) {
+    PyObject *exception = task->exception;
+    PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
+}
+
+static void on_greenlet_end(q5py_task *task, void *arg) {
+    q5py_flight *flight = arg;
+    flight->in_greenlet = false;
+    if (task->exception) {
+        raise_outcome(task);
+        fail(flight);
+    }
+    q5py_reply_send(flight);
+}
+
+static void start_greenlet(q5py_flight *flight, bool stands_still) {
+    flight->in_greenlet = true;
+    PyObject *call =
+        q5py_sync_call_new(flight->server->state, run_in_greenlet, flight, stands_still);
+    if (q5py_flight_start_task(flight, call, on_greenlet_end) == 0) return;
+    flight->in_greenlet = false;
+    fail(flight);
+    q5py_reply_send(flight);
+}
+
+/* Runs body(flight), which makes the reply, where `sync` says; an executor goes before it. */
+static void dispatch_sync(q5py_flight *flight, q5py_sync sync, void (*body)(q5py_flight *)) {
+    flight->body = body;
+    if (sync == Q5PY_SYNC_DEFAULT) sync = flight->server->sync_views;
+    if (sync == Q5PY_SYNC_THREAD || flight->server->executor)
+        submit(flight);
+    else
+        start_greenlet(flight, sync == Q5PY_SYNC_INLINE);
 }
 
 /* ---- typed handlers -------------------------------------------------------------------------- */
@@ -303,11 +373,6 @@ static bool encode_on_loop(q5py_flight *flight, PyObject *result) {
     q5py_task_continue(task, awaitable);
     Py_DECREF(awaitable);
     return false;
-}
-
-static void raise_outcome(q5py_task *task) {
-    PyObject *exception = task->exception;
-    PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
 }
 
 static void on_plan_task_end(q5py_task *task, void *arg) {
@@ -346,40 +411,37 @@ int q5py_flight_start_task(q5py_flight *flight, PyObject *coro,
     return 0;
 }
 
+/* The handler's result, or NULL with an exception. */
+static PyObject *call_on_loop(q5py_flight *flight) {
+    q5py_watchdog *watchdog = flight->server->state->watchdog;
+    if (!watchdog || watchdog->poller != flight->server->poller)
+        return q5py_plan_call(flight->plan, &flight->args);
+    const q5py_flight *outer = q5py_watchdog_enter(watchdog, flight);
+    PyObject *result = q5py_plan_call(flight->plan, &flight->args);
+    if (watchdog == flight->server->state->watchdog) q5py_watchdog_leave(watchdog, outer);
+    return result;
+}
+
 static void run_on_loop(q5py_flight *flight) {
     PyObject *result = NULL;
     if (flight->server->poller) q5py_poller_wake_thread(flight->server->poller);
     if (PyContext_Enter(flight->context) == 0) {
-        result = q5py_plan_call(flight->plan, &flight->args);
+        result = call_on_loop(flight);
         PyObject *error = result ? NULL : q5py_exception_take();
         if (PyContext_Exit(flight->context)) PyErr_Clear();
         if (error) q5py_exception_set(error);
     }
     PyObject *awaitable = NULL;
-    bool ready = true;
-    if (!result || q5py_plan_encode(flight->server->state, flight->plan, flight->x, result,
-                                    &flight->reply, &awaitable))
-        ready = fail_on_loop(flight);
-    Py_XDECREF(awaitable);
+    int rc = result ? q5py_plan_encode(flight->server->state, flight->plan, flight->x, result,
+                                       &flight->reply, &awaitable)
+                    : -1;
     Py_XDECREF(result);
-    if (ready) q5py_reply_send(flight);
+    if (rc > 0 && q5py_flight_start_task(flight, awaitable, on_plan_task_end) == 0) return;
+    if (rc == 0 || fail_on_loop(flight)) q5py_reply_send(flight);
 }
 
-/* In a worker thread. */
-static void in_context(q5py_flight *flight, void (*body)(q5py_flight *)) {
-    q5py_state *state = flight->server->state;
-    if (PyContext_Enter(flight->context)) {
-        fail(flight);
-        return;
-    }
-    q5py_caches_restore(state);
-    body(flight);
-    q5py_caches_keep(state);
-    if (PyContext_Exit(flight->context)) PyErr_WriteUnraisable(flight->context);
-}
-
-/* The rest of a worker's run: what must happen on the thread that made the reply. */
-static void settle_in_thread(q5py_flight *flight) {
+/* The rest of a run of synchronous code: what must happen where the reply was made. */
+static void settle(q5py_flight *flight) {
     q5py_reply *reply = &flight->reply;
     if (reply->stream && !reply->stream_is_async)
         q5py_feed_run(flight);
@@ -387,30 +449,24 @@ static void settle_in_thread(q5py_flight *flight) {
         q5py_reply_close_here(flight);
 }
 
+/* What Django's signals around a request do for its thread. */
+static void tidy(q5py_server *server) {
+    PyObject *done = server->tidy ? PyObject_CallNoArgs(server->tidy) : NULL;
+    if (!done && server->tidy) q5py_server_error(server, NULL);
+    Py_XDECREF(done);
+}
+
 static void plan_body(q5py_flight *flight) {
     PyObject *awaitable = NULL;
+    tidy(flight->server);
     PyObject *result = q5py_plan_call(flight->plan, &flight->args);
     if (!result || q5py_plan_encode(flight->server->state, flight->plan, flight->x, result,
                                     &flight->reply, &awaitable))
         fail(flight);
     Py_XDECREF(awaitable);
     Py_XDECREF(result);
-    settle_in_thread(flight);
-}
-
-/* What Django's signals around a request do for its thread. */
-static void tidy_thread(q5py_server *server) {
-    PyObject *done = server->tidy ? PyObject_CallNoArgs(server->tidy) : NULL;
-    if (!done && server->tidy) q5py_server_error(server, NULL);
-    Py_XDECREF(done);
-}
-
-static void plan_in_thread(q5py_job *job) {
-    q5py_flight *flight = Q5_CONTAINER_OF(job, q5py_flight, job);
-    if (flight->gone) return; /* while it was queued */
-    tidy_thread(flight->server);
-    in_context(flight, plan_body);
-    tidy_thread(flight->server);
+    settle(flight);
+    tidy(flight->server);
 }
 
 static void dispatch_plan(q5py_flight *flight) {
@@ -429,7 +485,7 @@ static void dispatch_plan(q5py_flight *flight) {
         run_on_loop(flight);
         break;
     case Q5PY_THREAD:
-        submit(flight, plan_in_thread);
+        dispatch_sync(flight, plan->sync, plan_body);
         break;
     }
 }
@@ -447,13 +503,8 @@ static void django_body(q5py_flight *flight) {
         flight->request ? PyObject_CallOneArg(flight->server->django_sync, flight->request) : NULL;
     take_django_response(flight, response);
     Py_XDECREF(response);
-    settle_in_thread(flight);
+    settle(flight);
     Py_CLEAR(flight->request);
-}
-
-static void django_in_thread(q5py_job *job) {
-    q5py_flight *flight = Q5_CONTAINER_OF(job, q5py_flight, job);
-    if (!flight->gone) in_context(flight, django_body);
 }
 
 static void on_django_task_end(q5py_task *task, void *arg) {
@@ -486,10 +537,14 @@ void q5py_dispatch(q5py_server *server, q5_exchange *x) {
     PyObject *route = x->match.route;
     if (route && Py_IS_TYPE(route, server->state->plan_type)) {
         flight->plan = (q5py_plan *)route;
+        if (server->state->watch_request) q5py_watch_request(flight);
         dispatch_plan(flight);
-    } else if (route && server->django_async) {
-        dispatch_django_async(flight);
-    } else {
-        submit(flight, django_in_thread);
+        return;
     }
+    if (server->state->watch_request) q5py_watch_request(flight);
+    q5py_sync sync = route ? (q5py_sync)PyLong_AsLong(route) : Q5PY_SYNC_DEFAULT;
+    if (route && sync == Q5PY_SYNC_DEFAULT && server->django_async)
+        dispatch_django_async(flight);
+    else
+        dispatch_sync(flight, sync, django_body);
 }

@@ -100,7 +100,7 @@ int q5py_plan_encode(q5py_state *state, q5py_plan *plan, q5_exchange *x, PyObjec
     if (answer) {
         if (q5py_file_negotiate(x, &answer) < 0) return -1;
         int status = reply_from_answer(state, answer, reply,
-                                       plan->kind == Q5PY_ASYNC ? ret_awaitable : NULL);
+                                       plan->kind != Q5PY_THREAD ? ret_awaitable : NULL);
         Py_DECREF(answer);
         return status ? status : pull_in_thread(plan, reply);
     }

@@ -1,5 +1,11 @@
 /* The module: its state, its functions, and the types that the other files add. */
 #include "django_urls.h"
+#include "query.h"
+#include "fd_wait.h"
+#include "lock.h"
+#include "statement_keys.h"
+#include "sync_call.h"
+#include "watch.h"
 
 #include <errno.h>
 #ifdef __GLIBC__
@@ -117,8 +123,18 @@ static PyMethodDef module_methods[] = {
     {"has_other_receivers", q5py_has_other_receivers, METH_O,
      "has_other_receivers(signal) -> bool: than Django's own, for whichever sender. Of\n"
      "request_started or request_finished."},
+    {"can_wait", q5py_can_wait_py, METH_NOARGS,
+     "can_wait() -> bool: whether the calling code runs in a greenlet of SyncCall"},
+    {"wait_for", q5py_wait_for, METH_O,
+     "wait_for(awaitable): its result; meanwhile the loop goes on. In a greenlet of SyncCall."},
     {"set_request_class", module_set_request_class, METH_O, set_request_class_doc},
+    {"pg_pools", q5py_pg_pools, METH_O,
+     "pg_pools(poller) -> dict: the open pools of that loop, by the database's alias"},
+    {"statement_json", (PyCFunction)(void (*)(void))q5py_statement_json, METH_FASTCALL,
+     q5py_statement_json_doc},
     {"keep_freed_memory", module_keep_freed_memory, METH_O, keep_freed_memory_doc},
+    {"set_watch", q5py_set_watch, METH_VARARGS,
+     "set_watch(request, query)\n\nWhat is told of each request and compiled query: see watch.h."},
     {NULL, NULL, 0, NULL},
 };
 
@@ -148,6 +164,9 @@ static int import_all(q5py_state *state) {
     if (import_into(&state->register_task, "asyncio.tasks", "_register_task")) return -1;
     if (import_into(&state->unregister_task, "asyncio.tasks", "_unregister_task")) return -1;
     if (import_into(&state->set_running_loop, "asyncio.events", "_set_running_loop")) return -1;
+    if (import_into(&state->uuid_class, "uuid", "UUID")) return -1;
+    if (import_into(&state->enum_class, "enum", "Enum")) return -1;
+    if (import_into(&state->decimal_class, "decimal", "Decimal")) return -1;
     if (import_into(&state->get_running_loop, "asyncio.events", "_get_running_loop")) return -1;
     if (import_into(&state->task_class, "asyncio", "Task")) return -1;
     if (import_into(&state->cancelled_error, "asyncio", "CancelledError")) return -1;
@@ -167,17 +186,21 @@ static int intern_names(q5py_state *state) {
 static int module_exec(PyObject *module) {
     q5py_state *state = get_state(module);
     static int (*const inits[])(PyObject *, q5py_state *) = {
-        q5py_init_poller,       q5py_init_server, q5py_init_request,        q5py_init_task,
-        q5py_init_threads,      q5py_init_router, q5py_init_plan,           q5py_init_call,
-        q5py_init_memory,       q5py_init_stream, q5py_init_django_handler, q5py_init_django_urls,
-        q5py_init_django_match,
+        q5py_init_poller,         q5py_init_server,         q5py_init_request,
+        q5py_init_task,           q5py_init_threads,        q5py_init_router,
+        q5py_init_plan,           q5py_init_call,           q5py_init_memory,
+        q5py_init_stream,         q5py_init_django_handler, q5py_init_django_urls,
+        q5py_init_django_match,   q5py_init_wait,           q5py_init_sync_call,
+        q5py_init_fd_wait,        q5py_init_lock,           q5py_init_query,
+        q5py_init_statement,      q5py_init_pending,        q5py_init_pg,
+        q5py_init_sqlite,         q5py_init_cells,          q5py_init_param,
+        q5py_init_statement_keys, q5py_init_watchdog,       q5py_init_django_results,
+        q5py_init_model_maker,    q5py_init_tree,
     };
     if (intern_names(state) || import_all(state)) return -1;
     for (size_t i = 0; i < Q5_ARRAY_LEN(inits); i++)
         if (inits[i](module, state)) return -1;
     state->request_class = Py_NewRef(state->request_type);
-    /* The route of a path that an asynchronous Django view answers. */
-    if (PyModule_AddStringConstant(module, "ASYNC_VIEW", "async view")) return -1;
     return PyModule_AddStringConstant(module, "scanner", q5_h1_scanner());
 }
 

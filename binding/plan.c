@@ -49,18 +49,18 @@ static int read_body(q5py_plan *plan, PyObject *body) {
 }
 
 static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"handler", "kind",   "params", "positional", "kwnames",
-                            "body",    "result", "reject", "on_error",   NULL};
+    static char *names[] = {"handler", "kind",   "params",   "positional", "kwnames", "body",
+                            "result",  "reject", "on_error", "sync",       NULL};
     PyObject *handler, *params, *kwnames, *body, *result, *reject, *on_error;
-    int kind, positional;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OiO!iO!O!O!OO:Plan", names, &handler, &kind,
+    int kind, positional, sync = Q5PY_SYNC_DEFAULT;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OiO!iO!O!O!OO|i:Plan", names, &handler, &kind,
                                      &PyTuple_Type, &params, &positional, &PyTuple_Type, &kwnames,
                                      &PyTuple_Type, &body, &PyTuple_Type, &result, &reject,
-                                     &on_error))
+                                     &on_error, &sync))
         return NULL;
     Py_ssize_t keywords = PyTuple_GET_SIZE(kwnames);
-    if (kind < Q5PY_ASYNC || kind > Q5PY_THREAD || positional < 0 ||
-        positional + keywords >= Q5PY_ARGS_MAX)
+    if (kind < Q5PY_ASYNC || kind > Q5PY_THREAD || positional < 0 || sync < Q5PY_SYNC_DEFAULT ||
+        sync > Q5PY_SYNC_INLINE || positional + keywords >= Q5PY_ARGS_MAX)
         return PyErr_Format(PyExc_ValueError, "malformed plan");
     q5py_plan *plan = (q5py_plan *)type->tp_alloc(type, 0);
     if (!plan) return NULL;
@@ -70,6 +70,7 @@ static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) 
         return PyErr_NoMemory();
     }
     plan->kind = (q5py_kind)kind;
+    plan->sync = (q5py_sync)sync;
     plan->handler = Py_NewRef(handler);
     q5py_plan_data *data = plan->data;
     data->positional_count = (uint16_t)positional;

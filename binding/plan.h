@@ -12,8 +12,16 @@
 typedef enum q5py_kind {
     Q5PY_ASYNC, /* `async def`: stepped on the loop */
     Q5PY_LOOP,  /* `def` marked @in_loop: called on the loop */
-    Q5PY_THREAD /* `def`: called in the thread pool */
+    Q5PY_THREAD /* `def`: called where plan->sync says */
 } q5py_kind;
+
+/* Where synchronous code runs. */
+typedef enum q5py_sync {
+    Q5PY_SYNC_DEFAULT,  /* as the server says */
+    Q5PY_SYNC_THREAD,   /* in the thread pool */
+    Q5PY_SYNC_GREENLET, /* on the loop's thread, switched away from when it waits */
+    Q5PY_SYNC_INLINE    /* on the loop's thread, which stands still meanwhile */
+} q5py_sync;
 
 #define Q5PY_ARGS_MAX 64
 
@@ -26,6 +34,7 @@ typedef struct q5py_args {
 
 typedef struct q5py_plan {
     PyObject_HEAD q5py_kind kind;
+    q5py_sync sync;
     uint64_t body_max; /* bytes; 0: the server's default */
     bool accepts_body; /* a body may be sent; else it is read within the limit and ignored */
     PyObject *handler;
@@ -44,7 +53,7 @@ PyObject *q5py_plan_call(q5py_plan *plan, q5py_args *args);
 void q5py_args_clear(q5py_args *args);
 /* Turns the handler's result into a reply. 0; -1 with an exception; 1: the result must first be
  * awaited (an async evaluation, say of a QuerySet): *ret_awaitable is a new reference to a
- * coroutine whose result is to be encoded in its turn. Only plans of kind ASYNC answer 1. */
+ * coroutine whose result is to be encoded in its turn. Plans of kind THREAD never answer 1. */
 int q5py_plan_encode(q5py_state *state, q5py_plan *plan, q5_exchange *x, PyObject *result,
                      q5py_reply *reply, PyObject **ret_awaitable);
 /* Takes the current exception and lets the API's exception handlers answer it; leaves no exception.

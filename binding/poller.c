@@ -11,6 +11,7 @@
 
 #include "convert.h"
 #include "threads.h"
+#include "watchdog.h"
 
 #define EVENT_READ 1 /* selectors.EVENT_READ, EVENT_WRITE */
 #define EVENT_WRITE 2
@@ -18,11 +19,9 @@
 #define HOLD_SECONDS 0.0005
 
 typedef struct q5py_registration {
-    q5_watch watch;
-    q5py_poller *poller;
-    PyObject *key; /* owned SelectorKey */
-    long events;   /* 0: it was unregistered */
-    struct q5py_registration *next_dropped;
+    q5py_watch base; /* its owner is the poller */
+    PyObject *key;   /* owned SelectorKey */
+    long events;
 } q5py_registration;
 
 static double now_seconds(void) {
@@ -178,12 +177,37 @@ static void on_wake(q5_watch *watch, unsigned events) {
         continue;
 }
 
+/* ---- watches that other threads may drop ------------------------------------------------------
+ */
+
+/* Between the return of the kernel's wait and the moment when the poller knows of its events, none
+ * of them can be taken back. */
+void q5py_poller_drop(q5py_poller *self, q5py_watch *watch) {
+    q5_poller_remove(self->poller, &watch->watch);
+    if (!self->in_wait) {
+        PyMem_Free(watch);
+        return;
+    }
+    watch->owner = NULL;
+    watch->next_dropped = self->dropped;
+    self->dropped = watch;
+}
+
+static void free_dropped(q5py_poller *self) {
+    q5py_watch *watch;
+    while ((watch = self->dropped)) {
+        self->dropped = watch->next_dropped;
+        PyMem_Free(watch);
+    }
+}
+
 /* ---- registrations --------------------------------------------------------------------------- */
 
 static void on_ready(q5_watch *watch, unsigned events) {
-    q5py_registration *registration = Q5_CONTAINER_OF(watch, q5py_registration, watch);
-    q5py_poller *self = registration->poller;
+    q5py_registration *registration = Q5_CONTAINER_OF(watch, q5py_registration, base.watch);
+    q5py_poller *self = registration->base.owner;
     long ready = 0;
+    if (!self) return;
     if (events & Q5_POLL_READ) ready |= EVENT_READ;
     if (events & Q5_POLL_WRITE) ready |= EVENT_WRITE;
     ready &= registration->events;
@@ -250,11 +274,6 @@ static void forget(q5py_poller *self, int fd) {
     if (exception) q5py_exception_set(exception);
 }
 
-static void registration_free(q5py_registration *registration) {
-    Py_XDECREF(registration->key);
-    PyMem_Free(registration);
-}
-
 static PyObject *poller_register(PyObject *op, PyObject *args) {
     q5py_poller *self = (q5py_poller *)op;
     PyObject *file, *data = Py_None;
@@ -264,7 +283,10 @@ static PyObject *poller_register(PyObject *op, PyObject *args) {
     if (fd < 0 || make_room(self, fd)) return NULL;
     q5py_registration *registration = PyMem_Calloc(1, sizeof(*registration));
     if (!registration) return PyErr_NoMemory();
-    *registration = (q5py_registration){.watch = {fd, on_ready}, .poller = self, .events = events};
+    *registration = (q5py_registration){
+        .base = {.watch = {fd, on_ready}, .owner = self},
+        .events = events,
+    };
     registration->key = make_key(self, file, fd, events, data);
     if (!registration->key) goto failed;
     if (self->registrations[fd]) {
@@ -272,7 +294,7 @@ static PyObject *poller_register(PyObject *op, PyObject *args) {
         goto failed;
     }
     if (remember(self, fd, registration->key)) goto failed;
-    if (q5_poller_add(self->poller, &registration->watch, poll_events(events))) {
+    if (q5_poller_add(self->poller, &registration->base.watch, poll_events(events))) {
         PyErr_SetFromErrno(PyExc_OSError);
         forget(self, fd);
         goto failed;
@@ -280,7 +302,8 @@ static PyObject *poller_register(PyObject *op, PyObject *args) {
     self->registrations[fd] = registration;
     return Py_NewRef(registration->key);
 failed:
-    registration_free(registration);
+    Py_XDECREF(registration->key);
+    PyMem_Free(registration);
     return NULL;
 }
 
@@ -303,24 +326,10 @@ static q5py_registration *find_file(q5py_poller *self, PyObject *file) {
 }
 
 static void drop(q5py_poller *self, q5py_registration *registration) {
-    q5_poller_remove(self->poller, &registration->watch);
-    self->registrations[registration->watch.fd] = NULL;
-    if (!self->in_wait) {
-        registration_free(registration);
-        return;
-    }
-    /* Called from another thread: the wait may have fetched an event of it already. */
-    registration->events = 0;
-    registration->next_dropped = self->dropped;
-    self->dropped = registration;
-}
-
-static void free_dropped(q5py_poller *self) {
-    q5py_registration *registration;
-    while ((registration = self->dropped)) {
-        self->dropped = registration->next_dropped;
-        registration_free(registration);
-    }
+    PyObject *key = registration->key;
+    self->registrations[registration->base.watch.fd] = NULL;
+    q5py_poller_drop(self, &registration->base);
+    Py_DECREF(key); /* may run anything */
 }
 
 static PyObject *poller_unregister(PyObject *op, PyObject *file) {
@@ -328,7 +337,7 @@ static PyObject *poller_unregister(PyObject *op, PyObject *file) {
     q5py_registration *registration = find_file(self, file);
     if (!registration) return NULL;
     PyObject *key = Py_NewRef(registration->key);
-    forget(self, registration->watch.fd);
+    forget(self, registration->base.watch.fd);
     drop(self, registration);
     return key;
 }
@@ -343,7 +352,7 @@ static PyObject *poller_modify(PyObject *op, PyObject *args) {
     q5py_registration *registration = key ? find_file(self, file) : NULL;
     if (!registration) goto failed;
     if (events != registration->events &&
-        q5_poller_modify(self->poller, &registration->watch, poll_events(events))) {
+        q5_poller_modify(self->poller, &registration->base.watch, poll_events(events))) {
         /* As selectors does: what the kernel refuses to watch is not registered. */
         PyErr_SetFromErrno(PyExc_OSError);
         forget(self, fd);
@@ -413,15 +422,23 @@ static int look_at_timers(q5py_poller *self) {
     return 0;
 }
 
+static q5py_watchdog *watchdog_of(q5py_poller *self) {
+    q5py_watchdog *watchdog = self->state->watchdog;
+    return watchdog && watchdog->poller == self ? watchdog : NULL;
+}
+
 static int wait_once(q5py_poller *self, int timeout) {
     int n;
     atomic_store(&self->waiting, true);
     if (!inbox_empty(self)) timeout = 0;
     self->wait_until = timeout < 0 ? -1 : now_seconds() + timeout * 1e-3;
     self->in_wait = true;
+    q5py_watchdog *watchdog = watchdog_of(self);
+    q5py_watchdog_wait(watchdog, true);
     Py_BEGIN_ALLOW_THREADS
         n = q5_poller_wait(self->poller, timeout);
     Py_END_ALLOW_THREADS
+    if (watchdog == watchdog_of(self)) q5py_watchdog_wait(watchdog, false);
     self->in_wait = false;
     self->held_since = 0; /* the tick will send it */
     atomic_store(&self->waiting, false);
@@ -560,6 +577,10 @@ static void drop_all(q5py_poller *self) {
 static PyObject *poller_close(PyObject *op, PyObject *unused) {
     (void)unused;
     q5py_poller *self = (q5py_poller *)op;
+    for (q5py_poll_hook *hook = self->hooks, *next; hook; hook = next) {
+        next = hook->next;
+        if (hook->on_close) hook->on_close(hook);
+    }
     drop_all(self);
     PyDict_Clear(self->keys);
     Py_CLEAR(self->loop_ready);
@@ -637,6 +658,7 @@ static void poller_dealloc(PyObject *op) {
     if (self->poller) q5_poller_destroy(self->poller);
     for (int i = 0; i < 2; i++)
         if (self->wake_fds[i] >= 0) close(self->wake_fds[i]);
+    free_dropped(self);
     PyMem_Free(self->registrations);
     pthread_mutex_destroy(&self->lock);
     type->tp_free(op);

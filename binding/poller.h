@@ -32,15 +32,27 @@ struct q5py_poll_hook {
     /* By a worker thread while the loop's is inside its wait: sends what finished jobs have left.
      * Milliseconds until before_wait must be called, -1: none. */
     int (*stand_in)(q5py_poll_hook *hook);
+    /* The loop has been closed: nothing of it may be waited for any more. May remove the hook.
+     * NULL: nothing to do. */
+    void (*on_close)(q5py_poll_hook *hook);
     PyObject *owner; /* kept alive until the hook is removed */
 };
+
+/* A watch of its own, on the heap, for an owner that may end in another thread (the cyclic
+ * collector runs anywhere) while the loop's is inside its wait, which may have fetched an event of
+ * it. */
+typedef struct q5py_watch {
+    q5_watch watch;
+    void *owner; /* borrowed; NULL: gone, and the event is nobody's */
+    struct q5py_watch *next_dropped;
+} q5py_watch;
 
 typedef struct q5py_poller {
     PyObject_HEAD q5py_state *state;
     q5_poller *poller;
     PyObject *keys;                           /* dict: fd -> SelectorKey */
     struct q5py_registration **registrations; /* by fd; owned */
-    struct q5py_registration *dropped;        /* unregistered during a wait; freed after it */
+    q5py_watch *dropped;                      /* during a wait; freed after it; owned */
     int registrations_cap;
     PyObject *ready;      /* the list that select will return; NULL outside of select */
     PyObject *loop;       /* bound loop, or NULL */
@@ -68,6 +80,10 @@ typedef struct q5py_poller {
 void q5py_poller_add_hook(q5py_poller *poller, q5py_poll_hook *hook);
 /* May free the owner. */
 void q5py_poller_remove_hook(q5py_poller *poller, q5py_poll_hook *hook);
+/* Under the GIL, from any thread: removes the watch from the kernel's poller and takes over its
+ * block, which is from PyMem_*alloc and begins with it. It is freed once no event can be on its way
+ * to it. */
+void q5py_poller_drop(q5py_poller *poller, q5py_watch *watch);
 /* Another thread is inside the kernel's wait: what it may be about to deliver must not be freed.
  * True, with RuntimeError set, when the caller must not go on. */
 bool q5py_poller_is_waiting(q5py_poller *poller);

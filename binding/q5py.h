@@ -41,6 +41,32 @@
     XX(get_loop)                 \
     XX(start)                    \
     XX(__anext__)                \
+    XX(_selector)                \
+    XX(expire)                   \
+    XX(gr_context)               \
+    XX(bytes)                    \
+    XX(in_atomic_block)          \
+    XX(autocommit)               \
+    XX(connection)               \
+    XX(json)                     \
+    XX(objects)                  \
+    XX(lhs)                      \
+    XX(rhs)                      \
+    XX(connector)                \
+    XX(negated)                  \
+    XX(children)                 \
+    XX(alias)                    \
+    XX(target)                   \
+    XX(output_field)             \
+    XX(column)                   \
+    XX(model)                    \
+    XX(_meta)                    \
+    XX(ordering)                 \
+    XX(_state)                   \
+    XX(adding)                   \
+    XX(db)                       \
+    XX(fetch_mode)               \
+    XX(fields_cache)             \
     Q5PY_DJANGO_NAMES(XX)
 
 /* The module's types. */
@@ -57,26 +83,47 @@
     XX(call)           \
     XX(memory)         \
     XX(stream)         \
+    XX(wait)           \
+    XX(sync_call)      \
+    XX(fd_wait)        \
+    XX(lock)           \
+    XX(watchdog)       \
+    XX(query)          \
+    XX(statement)      \
+    XX(pending)        \
+    XX(pg_pool)        \
+    XX(sqlite_file)    \
+    XX(pg_results)     \
+    XX(model_maker)    \
+    XX(statement_keys) \
     XX(django_handler) \
     XX(django_urls)    \
     XX(django_match)
 
 /* Objects of other modules that are used while serving. */
-#define Q5PY_IMPORTS(XX)                                     \
-    XX(swap_current_task) /* 3.14+, else NULL */             \
-    XX(current_tasks)     /* to 3.13: the dict, else NULL */ \
-    XX(register_task)                                        \
-    XX(unregister_task)                                      \
-    XX(set_running_loop)                                     \
-    XX(get_running_loop)                                     \
-    XX(task_class) /* asyncio.Task */                        \
-    XX(cancelled_error)                                      \
-    XX(invalid_state_error)                                  \
-    XX(selector_key)                                         \
-    XX(thread_class)  /* threading.Thread */                 \
-    XX(kw_context)    /* ("context",) */                     \
-    XX(kw_msg)        /* ("msg",) */                         \
-    XX(request_class) /* what set_request_class gave */
+#define Q5PY_IMPORTS(XX)                                                      \
+    XX(swap_current_task) /* 3.14+, else NULL */                              \
+    XX(current_tasks)     /* to 3.13: the dict, else NULL */                  \
+    XX(register_task)                                                         \
+    XX(unregister_task)                                                       \
+    XX(set_running_loop)                                                      \
+    XX(get_running_loop)                                                      \
+    XX(task_class) /* asyncio.Task */                                         \
+    XX(cancelled_error)                                                       \
+    XX(invalid_state_error)                                                   \
+    XX(selector_key)                                                          \
+    XX(thread_class)        /* threading.Thread */                            \
+    XX(uuid_class)          /* uuid.UUID */                                   \
+    XX(decimal_class)       /* decimal.Decimal */                             \
+    XX(enum_class)          /* enum.Enum */                                   \
+    XX(connections)         /* django.db's; NULL until a query is compiled */ \
+    XX(connections_known)   /* what connections_storage was found for */      \
+    XX(connections_storage) /* see query_pending.c */                         \
+    XX(kw_context)          /* ("context",) */                                \
+    XX(kw_msg)              /* ("msg",) */                                    \
+    XX(watch_request)       /* what set_watch gave, or NULL: see watch.h */   \
+    XX(watch_query)         /* the same */                                    \
+    XX(request_class)       /* what set_request_class gave */
 
 typedef struct q5py_state {
 #define XX(name) PyTypeObject *name##_type;
@@ -91,6 +138,8 @@ typedef struct q5py_state {
     struct q5py_django *django;   /* owned; NULL until set_django() */
     struct q5py_task *free_tasks; /* see task.c */
     int free_task_count;
+    unsigned long main_thread;      /* its identifier */
+    struct q5py_watchdog *watchdog; /* owned while it runs; else NULL */
 } q5py_state;
 
 extern struct PyModuleDef q5py_module;
@@ -115,5 +164,7 @@ int q5py_init_router(PyObject *module, q5py_state *state);
 int q5py_init_plan(PyObject *module, q5py_state *state);
 int q5py_init_call(PyObject *module, q5py_state *state);
 int q5py_init_memory(PyObject *module, q5py_state *state);
+int q5py_init_watchdog(PyObject *module, q5py_state *state);
+int q5py_init_model_maker(PyObject *module, q5py_state *state);
 
 #endif

@@ -2,6 +2,7 @@
 #include "server.h"
 
 #include "django.h"
+#include "watch.h"
 
 #include <unistd.h>
 
@@ -60,6 +61,14 @@ static int add_fields(q5_exchange *x, PyObject *fields) {
     return rc;
 }
 
+/* Those of whoever watches the request. */
+static int add_watched(q5py_flight *flight) {
+    PyObject *fields = q5py_watch_fields(flight);
+    int rc = fields ? add_fields(flight->x, fields) : 0;
+    Py_XDECREF(fields);
+    return rc;
+}
+
 /* 0 or -1 with an exception. */
 static int start(q5_exchange *x, const q5py_reply *reply) {
     q5_slice reason;
@@ -79,7 +88,9 @@ int q5py_reply_start(q5py_flight *flight) {
     if (start(x, reply)) return -1;
     int status = Q5_OK;
     if (reply->lines.len) status = q5_response_lines(x, reply->lines);
-    if (!status && (!reply->fields || add_fields(x, reply->fields) == 0)) return 0;
+    if (!status && (!reply->fields || add_fields(x, reply->fields) == 0) &&
+        (!flight->watched || add_watched(flight) == 0))
+        return 0;
     if (status) q5py_raise_status(status);
     q5_response_reset(x);
     return -1;

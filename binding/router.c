@@ -72,20 +72,32 @@ static PyObject *router_add(PyObject *object, PyObject *args) {
                         error, method ? method : "*", pattern);
 }
 
-PyDoc_STRVAR(add_async_doc,
-             "add_async(pattern)\n\n"
-             "Requests for this path, whatever their method, go to the server's django_async: an\n"
-             "asynchronous Django view answers them. Raises ValueError as add() does.");
+PyDoc_STRVAR(
+    add_view_doc,
+    "add_view(pattern, sync=0)\n\n"
+    "Requests for this path, whatever their method, are answered by a Django view: an\n"
+    "asynchronous one, which is the server's django_async's, or, with sync, a synchronous\n"
+    "one that shall run in a thread (1), a greenlet (2) or inline (3). Raises ValueError\n"
+    "as add() does.");
 
-static PyObject *router_add_async(PyObject *object, PyObject *arg) {
+static PyObject *router_add_view(PyObject *object, PyObject *args) {
     q5py_router *self = (q5py_router *)object;
     Py_ssize_t len;
-    const char *pattern = PyUnicode_AsUTF8AndSize(arg, &len);
-    if (!pattern || check_building(self) < 0) return NULL;
+    const char *pattern;
+    int sync = Q5PY_SYNC_DEFAULT;
+    if (!PyArg_ParseTuple(args, "s#|i", &pattern, &len, &sync) || check_building(self) < 0)
+        return NULL;
+    if (sync < Q5PY_SYNC_DEFAULT || sync > Q5PY_SYNC_INLINE) {
+        PyErr_SetString(PyExc_ValueError, "sync must be from 0 to 3");
+        return NULL;
+    }
     size_t error = 0;
-    /* A route that is no plan. None is there for ever. */
+    /* A route that is no plan: a small integer, which is there for ever. */
+    PyObject *route = PyLong_FromLong(sync);
+    if (!route) return NULL;
     int status = q5_router_add(self->router, Q5_METHOD_OTHER, q5_slice_make(pattern, (size_t)len),
-                               Py_None, &error);
+                               route, &error);
+    Py_DECREF(route);
     if (status == Q5_OK) Py_RETURN_NONE;
     if (status != Q5_EROUTE) return q5py_raise_status(status);
     return PyErr_Format(PyExc_ValueError, "%s (at offset %zu of %s)", q5_status_text(status), error,
@@ -212,7 +224,7 @@ static Py_ssize_t router_length(PyObject *object) {
 
 static PyMethodDef router_methods[] = {
     {"add", router_add, METH_VARARGS, add_doc},
-    {"add_async", router_add_async, METH_O, add_async_doc},
+    {"add_view", router_add_view, METH_VARARGS, add_view_doc},
     {"add_converter", router_add_converter, METH_VARARGS, add_converter_doc},
     {"match", router_match, METH_VARARGS, match_doc},
     {NULL, NULL, 0, NULL},

@@ -5,6 +5,7 @@
 
 #include "convert.h"
 #include "router.h"
+#include "watchdog.h"
 
 #define LOG_SIZE_MAX (1u << 20) /* lines that nobody takes are dropped past it */
 #define LOG_RETRY_MSEC 50
@@ -274,23 +275,27 @@ static int server_open(q5py_server *self, PyObject *limits) {
 }
 
 static PyObject *server_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-    static char *keywords[] = {"poller",         "router",        "django_sync",  "django_async",
-                               "threads",        "executor",      "limits",       "statics",
-                               "access_log",     "access_log_fd", "on_error",     "allowed_hosts",
-                               "forwarded_host", "tidy",          "on_exhausted", NULL};
+    static char *keywords[] = {
+        "poller",         "router",  "django_sync",  "django_async",  "threads",  "executor",
+        "limits",         "statics", "access_log",   "access_log_fd", "on_error", "allowed_hosts",
+        "forwarded_host", "tidy",    "on_exhausted", "sync_views",    NULL};
     PyObject *poller = NULL, *router = NULL, *sync = NULL, *async = NULL, *threads = NULL,
              *executor = NULL, *limits = NULL, *statics = NULL, *on_error = NULL, *hosts = NULL,
              *tidy = NULL, *exhausted = NULL;
-    int log_style = 0, log_fd = STDOUT_FILENO, forwarded = 0;
+    int log_style = 0, log_fd = STDOUT_FILENO, forwarded = 0, sync_views = Q5PY_SYNC_THREAD;
     q5py_state *state = q5py_state_of_type(type);
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O$OOOOOO!OiiOOpOO", keywords, &poller, &router,
-                                     &sync, &async, &threads, &executor, &PyDict_Type, &limits,
-                                     &statics, &log_style, &log_fd, &on_error, &hosts, &forwarded,
-                                     &tidy, &exhausted) ||
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O$OOOOOO!OiiOOpOOi", keywords, &poller,
+                                     &router, &sync, &async, &threads, &executor, &PyDict_Type,
+                                     &limits, &statics, &log_style, &log_fd, &on_error, &hosts,
+                                     &forwarded, &tidy, &exhausted, &sync_views) ||
         check_type(poller, state->poller_type, "poller") ||
         check_type(router, state->router_type, "router") ||
         check_type(threads, state->thread_pool_type, "threads"))
         return NULL;
+    if (sync_views < Q5PY_SYNC_THREAD || sync_views > Q5PY_SYNC_INLINE) {
+        PyErr_SetString(PyExc_ValueError, "sync_views must be from 1 to 3");
+        return NULL;
+    }
     q5py_server *self = (q5py_server *)type->tp_alloc(type, 0);
     if (!self) return NULL;
     self->state = state;
@@ -304,6 +309,7 @@ static PyObject *server_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     self->on_error = given(on_error);
     self->tidy = given(tidy);
     self->on_exhausted = given(exhausted);
+    self->sync_views = (q5py_sync)sync_views;
     self->log_style = (q5_access_style)log_style;
     self->log_sink = q5_line_sink_make(log_fd);
     self->log_utc_offset = utc_offset();
@@ -360,10 +366,13 @@ static PyObject *server_stats(PyObject *op, PyObject *unused) {
     q5_server *server = open_server(op);
     if (!server) return NULL;
     const q5_server_stats *stats = q5_server_get_stats(server);
-    return Py_BuildValue("{sKsKsKsKsKsIsI}", "accepted", stats->accepted, "requests",
+    const q5py_server *self = (q5py_server *)op;
+    q5py_watchdog_stats held = q5py_watchdog_get_stats(self->state, self->poller);
+    return Py_BuildValue("{sKsKsKsKsKsIsIsKsKsK}", "accepted", stats->accepted, "requests",
                          stats->requests, "faults", stats->faults, "timeouts", stats->timeouts,
                          "shed", stats->shed, "connections", stats->connections, "in_flight",
-                         ((q5py_server *)op)->flights);
+                         self->flights, "held", held.count, "held_msec", held.total_msec,
+                         "held_longest_msec", held.longest_msec);
 }
 
 /* Requests that Python still holds and connections in memory need the library's server: it ends

@@ -26,6 +26,7 @@ typedef struct q5py_server {
     PyObject *django_sync, *django_async; /* owned or NULL */
     PyObject *executor;                   /* owned or NULL: instead of threads */
     q5py_thread_pool *threads;            /* owned or NULL */
+    q5py_sync sync_views;                 /* never DEFAULT */
     PyObject *on_error;                   /* owned or NULL: on_error(exception, request) */
     PyObject *tidy;                       /* owned or NULL: tidy(), around handlers in threads */
     PyObject *on_exhausted;               /* owned or NULL: on_exhausted(errno), see q5/server.h */
@@ -45,7 +46,8 @@ typedef struct q5py_server {
 
 /* One request between dispatch and the end of its reply. Lives in the exchange's arena and holds a
  * reference to the exchange, so it ends with q5py_flight_end and nothing else. */
-typedef struct q5py_flight {
+typedef struct q5py_flight q5py_flight;
+struct q5py_flight {
     q5py_job job;        /* run: in a worker; finish: on the loop */
     q5py_server *server; /* owned */
     q5_exchange *x;      /* one reference */
@@ -57,11 +59,14 @@ typedef struct q5py_flight {
     PyObject *stream;    /* owned Stream of an async body, or NULL */
     q5py_args args;
     q5py_reply reply;
-    bool gone;   /* the client has left: the reply is dropped */
-    bool failed; /* nobody made a reply: the answer is a bare problem document of 500 */
+    void (*body)(q5py_flight *flight); /* of synchronous code: makes the reply */
+    PyObject *watched;                 /* owned or NULL: see watch.h */
+    bool gone;                         /* the client has left: the reply is dropped */
+    bool in_greenlet; /* task is synchronous code, which is not cancelled when the client leaves */
+    bool failed;      /* nobody made a reply: the answer is a bare problem document of 500 */
     /* A body that a worker thread produces; see stream.c. */
     struct q5py_feed *feed; /* owned or NULL */
-} q5py_flight;
+};
 
 /* ---- dispatch.c */
 void q5py_dispatch(q5py_server *server, q5_exchange *x);
@@ -103,8 +108,8 @@ void q5py_reply_close(q5py_flight *flight);
 void q5py_reply_close_here(q5py_flight *flight);
 
 /* ---- stream.c */
-/* In the worker, behind a reply with a sync iterator: feeds the response until the iterator ends
- * or the client leaves, then closes. */
+/* In the worker or greenlet, behind a reply with a sync iterator: feeds the response until the
+ * iterator ends or the client leaves, then closes. */
 void q5py_feed_run(q5py_flight *flight);
 /* On the loop: the response may go on, or the client has left. */
 void q5py_feed_wake(q5py_flight *flight);

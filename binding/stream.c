@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "convert.h"
+#include "sync_call.h"
 
 #define FEED_BYTES_MAX 262144 /* produced but not yet taken by the loop */
 #define CHUNK_COST 128        /* what a chunk takes besides its bytes: object, segment, framing */
@@ -16,7 +17,8 @@ typedef struct q5py_feed {
     q5py_flight *flight;
     pthread_mutex_t lock;
     pthread_cond_t awake;
-    bool signalled; /* under the lock */
+    bool signalled;  /* under the lock */
+    q5py_wait *wait; /* owned: of a greenlet that sleeps; or NULL */
     PyObject *chunks;
     size_t bytes;
     bool posted, started, full, ended, failed;
@@ -28,6 +30,16 @@ static bool body_is_unwanted(const q5_exchange *x, int status) {
 }
 
 /* ---- feed: the worker's side ----------------------------------------------------------------- */
+
+/* Woken by a client that takes what was sent, or leaves. */
+static int feed_wait_here(q5py_feed *feed) {
+    PyObject *loop = q5py_server_loop(feed->flight->server);
+    feed->wait = loop ? q5py_wait_new_on(feed->flight->server->state, loop) : NULL;
+    Py_XDECREF(loop);
+    int rc = feed->wait ? q5py_wait_here(feed->wait, -1, NULL) : -1;
+    Py_CLEAR(feed->wait);
+    return rc;
+}
 
 static void feed_sleep(q5py_feed *feed) {
     Py_BEGIN_ALLOW_THREADS
@@ -52,9 +64,14 @@ static int feed_chunk(q5py_feed *feed, PyObject *chunk) {
     if (len < 0 || PyList_Append(feed->chunks, chunk)) return -1;
     feed->bytes += (size_t)len + CHUNK_COST;
     feed_post(feed);
-    while ((feed->full || feed->bytes > FEED_BYTES_MAX) && !feed->flight->gone)
-        feed_sleep(feed);
-    return 0;
+    int rc = 0;
+    while (rc == 0 && (feed->full || feed->bytes > FEED_BYTES_MAX) && !feed->flight->gone) {
+        if (q5py_in_greenlet())
+            rc = feed_wait_here(feed);
+        else
+            feed_sleep(feed);
+    }
+    return rc;
 }
 
 /* str is encoded as Django's make_bytes does for the default charset; bytes-likes pass. */
@@ -101,6 +118,7 @@ void q5py_feed_free(q5py_flight *flight) {
     flight->feed = NULL;
     q5py_job_forget(flight->server, &feed->job);
     Py_DECREF(feed->chunks);
+    Py_XDECREF((PyObject *)feed->wait);
     pthread_mutex_destroy(&feed->lock);
     pthread_cond_destroy(&feed->awake);
     PyMem_Free(feed);
@@ -129,6 +147,7 @@ void q5py_feed_run(q5py_flight *flight) {
 void q5py_feed_wake(q5py_flight *flight) {
     q5py_feed *feed = flight->feed;
     feed->full = false;
+    if (feed->wait) q5py_wait_finish(feed->wait, NULL);
     pthread_mutex_lock(&feed->lock);
     feed->signalled = true;
     pthread_cond_signal(&feed->awake);

@@ -5,6 +5,8 @@
 #include <structmember.h>
 
 #include "convert.h"
+#include "wait.h"
+#include "watchdog.h"
 
 static int step(q5py_task *task, PyObject *exception);
 
@@ -79,6 +81,18 @@ static void schedule_callbacks(q5py_task *self) {
     Py_DECREF(callbacks);
 }
 
+/* What shall not wait for a turn of the loop: what is given back for the next request, say. */
+static void call_at_end(q5py_task *self) {
+    PyObject *list = self->at_end;
+    self->at_end = NULL;
+    for (Py_ssize_t i = 0; list && i < PyList_GET_SIZE(list); i++) {
+        PyObject *done = PyObject_CallOneArg(PyList_GET_ITEM(list, i), (PyObject *)self);
+        if (!done) PyErr_WriteUnraisable(PyList_GET_ITEM(list, i));
+        Py_XDECREF(done);
+    }
+    Py_XDECREF(list);
+}
+
 static void end(q5py_task *self) {
     set_registered(self, false);
     Py_CLEAR(self->coro);
@@ -87,7 +101,9 @@ static void end(q5py_task *self) {
         self->on_end = NULL;
         on_end(self, self->arg);
     }
-    if (self->state != Q5PY_TASK_PENDING) schedule_callbacks(self);
+    if (self->state == Q5PY_TASK_PENDING) return; /* it was continued */
+    call_at_end(self);
+    schedule_callbacks(self);
 }
 
 static void end_with_error(q5py_task *self) {
@@ -214,6 +230,17 @@ static int check_yielded(q5py_task *self, PyObject *yielded) {
     return -1;
 }
 
+/* A Wait of this loop needs no callback: it knows us. False: it is none. */
+static bool wait_directly(q5py_task *self, PyObject *yielded) {
+    q5py_wait *wait = (q5py_wait *)yielded;
+    if (!Py_IS_TYPE(yielded, self->module->wait_type) || wait->loop != self->loop ||
+        !wait->blocking || wait->task || wait->state != Q5PY_WAIT_PENDING)
+        return false;
+    wait->blocking = false;
+    wait->task = (q5py_task *)Py_NewRef((PyObject *)self);
+    return true;
+}
+
 /* The coroutine yielded something: a future that it waits for, or None for "next turn". */
 static void wait_for(q5py_task *self, PyObject *yielded) {
     set_registered(self, true);
@@ -221,9 +248,10 @@ static void wait_for(q5py_task *self, PyObject *yielded) {
         step_soon(self, Py_None);
         return;
     }
-    if (check_yielded(self, yielded) ||
-        PyObject_SetAttr(yielded, self->module->str__asyncio_future_blocking, Py_False) ||
-        add_wakeup(self, yielded)) {
+    if (!wait_directly(self, yielded) &&
+        (check_yielded(self, yielded) ||
+         PyObject_SetAttr(yielded, self->module->str__asyncio_future_blocking, Py_False) ||
+         add_wakeup(self, yielded))) {
         step_soon_with_error(self);
         return;
     }
@@ -250,7 +278,15 @@ static PySendResult send(q5py_task *self, PyObject *exception, PyObject **ret) {
 static PySendResult send_as_current(q5py_task *self, PyObject *exception, PyObject **ret) {
     PyObject *before;
     if (enter(self, &before)) return PYGEN_ERROR;
-    PySendResult sent = send(self, exception, ret);
+    q5py_watchdog *watchdog = self->module->watchdog;
+    PySendResult sent;
+    if (watchdog && watchdog->poller->loop == self->loop) {
+        const q5py_flight *outer = q5py_watchdog_enter(watchdog, self->on_end ? self->arg : NULL);
+        sent = send(self, exception, ret);
+        if (watchdog == self->module->watchdog) q5py_watchdog_leave(watchdog, outer);
+    } else {
+        sent = send(self, exception, ret);
+    }
     PyObject *error = sent == PYGEN_ERROR ? q5py_exception_take() : NULL;
     if (leave(self, before)) PyErr_WriteUnraisable((PyObject *)self);
     if (error) q5py_exception_set(error);
@@ -357,6 +393,30 @@ int q5py_task_start(q5py_task *self) {
     return rc;
 }
 
+static void resume_now(q5py_task *self, PyObject *exception) {
+    if (PyContext_Enter(self->context)) {
+        step_soon_with_error(self);
+        return;
+    }
+    int rc = step(self, exception);
+    PyObject *exit = rc ? q5py_exception_take() : NULL;
+    if (PyContext_Exit(self->context)) PyErr_WriteUnraisable((PyObject *)self);
+    q5py_poller *poller = exit ? q5py_running_poller(self->module) : NULL;
+    if (exit) q5py_exception_set(exit);
+    if (poller)
+        q5py_poller_raise(poller);
+    else if (exit)
+        PyErr_WriteUnraisable((PyObject *)self);
+}
+
+void q5py_task_resume(q5py_task *self, PyObject *exception, bool now) {
+    if (self->state != Q5PY_TASK_PENDING) return;
+    if (now)
+        resume_now(self, exception);
+    else
+        step_soon(self, exception ? exception : Py_None);
+}
+
 void q5py_task_continue(q5py_task *self, PyObject *coro) {
     Py_CLEAR(self->result);
     Py_CLEAR(self->exception);
@@ -407,6 +467,13 @@ static PyObject *task_uncancel(PyObject *op, PyObject *unused) {
     q5py_task *self = (q5py_task *)op;
     if (self->cancels > 0 && --self->cancels == 0) self->must_cancel = false;
     return PyLong_FromLong(self->cancels);
+}
+
+static PyObject *task_call_at_end(PyObject *op, PyObject *callback) {
+    q5py_task *self = (q5py_task *)op;
+    if (!self->at_end && !(self->at_end = PyList_New(0))) return NULL;
+    if (PyList_Append(self->at_end, callback)) return NULL;
+    Py_RETURN_NONE;
 }
 
 static PyObject *task_done(PyObject *op, PyObject *unused) {
@@ -569,10 +636,7 @@ static PyObject *task_await_next(PyObject *op) {
     }
     self->task = NULL;
     PyObject *result = task_result((PyObject *)task, NULL);
-    PyObject *stop = result ? PyObject_CallOneArg(PyExc_StopIteration, result) : NULL;
-    if (stop) PyErr_SetObject(PyExc_StopIteration, stop);
-    Py_XDECREF(stop);
-    Py_XDECREF(result);
+    if (result) q5py_stop_iteration(result);
     Py_DECREF(task);
     return NULL;
 }
@@ -665,6 +729,7 @@ static int task_traverse(PyObject *op, visitproc visit, void *arg) {
     Py_VISIT(self->name);
     Py_VISIT(self->waiter);
     Py_VISIT(self->callbacks);
+    Py_VISIT(self->at_end);
     Py_VISIT(self->result);
     Py_VISIT(self->exception);
     Py_VISIT(self->cancel_message);
@@ -679,6 +744,7 @@ static int task_clear(PyObject *op) {
     Py_CLEAR(self->name);
     Py_CLEAR(self->waiter);
     Py_CLEAR(self->callbacks);
+    Py_CLEAR(self->at_end);
     Py_CLEAR(self->result);
     Py_CLEAR(self->exception);
     Py_CLEAR(self->cancel_message);
@@ -700,6 +766,9 @@ static void task_dealloc(PyObject *op) {
 static PyMethodDef task_methods[] = {
     {"cancel", WITH_KEYWORDS(task_cancel), METH_VARARGS | METH_KEYWORDS, NULL},
     {"cancelling", task_cancelling, METH_NOARGS, NULL},
+    {"call_at_end", task_call_at_end, METH_O,
+     "call_at_end(callback)\n\n"
+     "callback(task), within the task's last step. It must not wait."},
     {"uncancel", task_uncancel, METH_NOARGS, NULL},
     {"done", task_done, METH_NOARGS, NULL},
     {"cancelled", task_cancelled, METH_NOARGS, NULL},

@@ -22,6 +22,7 @@ struct q5py_task {
     PyObject *name;      /* NULL: made up when asked for */
     PyObject *waiter;    /* the future it waits for, or NULL */
     PyObject *callbacks; /* list of (callback, context), or NULL */
+    PyObject *at_end;    /* list of callables, or NULL */
     PyObject *result;
     PyObject *exception; /* normalised, or NULL */
     PyObject *cancel_message;
@@ -32,7 +33,7 @@ struct q5py_task {
     /* Told once when the coroutine has ended, before the callbacks; NULL: nobody is. Result and
      * exception can be read then. An exception must not be left set. */
     void (*on_end)(q5py_task *task, void *arg);
-    void *arg;
+    void *arg; /* while there is on_end: the flight */
 };
 
 /* Takes over neither reference. Nothing runs yet. */
@@ -44,6 +45,9 @@ int q5py_task_start(q5py_task *task);
 /* Runs a further coroutine in the ended task, whose on_end it is called from; the reference to
  * coro is borrowed. */
 void q5py_task_continue(q5py_task *task, PyObject *coro);
+/* A wait of a task of ours is over: the next step, with an exception to throw in (NULL: none); in a
+ * later turn of the loop, or now: not while another task is being stepped. */
+void q5py_task_resume(q5py_task *task, PyObject *exception, bool now);
 /* As asyncio.Task.cancel(). False when it has ended. */
 bool q5py_task_cancel(q5py_task *task, PyObject *message);
 

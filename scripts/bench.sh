@@ -50,6 +50,11 @@ build=build/release
 { [ -f $build/build.ninja ] || cmake --preset release; } >build/bench/build.log 2>&1 &&
     ninja -C $build hello >>build/bench/build.log 2>&1 ||
     { cat build/bench/build.log >&2; echo "LEFT OUT: examples/c/hello does not build" >&2; }
+rows=build/bench/c
+{ [ -f $rows/build.ninja ] || cmake -S . -B $rows -G Ninja -DCMAKE_BUILD_TYPE=Release \
+    -DQ5_BUILD_BENCH=ON -Wno-dev; } >build/bench/build.log 2>&1 &&
+    ninja -C $rows pg_rows >>build/bench/build.log 2>&1 ||
+    { cat build/bench/build.log >&2; echo "LEFT OUT: bench/c/pg_rows does not build" >&2; }
 { [ -f build/bench/load/build.ninja ] || cmake -S bench/load -B build/bench/load -G Ninja; } \
     >build/bench/build.log 2>&1 && ninja -C build/bench/load >>build/bench/build.log 2>&1 ||
     { cat build/bench/build.log >&2; echo "LEFT OUT: the rates (bench/load does not build)" >&2; }

@@ -4,7 +4,8 @@
 # Two runs of pytest, since a process has one Django settings module: the project's own
 # tests, then those of the example project. Arguments go to the first alone.
 # With --conformance: one run, of tests/conformance alone, which no other run looks into.
-# Tests that need PostgreSQL or Redis skip themselves, by name, when no server answers.
+# Tests that need PostgreSQL (DATABASE_URL, else 127.0.0.1:5432) skip themselves where none answers;
+# the last lines count and name them. scripts/postgresql.sh starts a server for them.
 set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -39,9 +40,14 @@ if [ -n "$sanitizer" ]; then
     # error a test may hold, is not missed.
     reports=$root/build/asan-py/report
     rm -f "$reports".*
-    export ASAN_OPTIONS="detect_leaks=0:log_path=$reports:${ASAN_OPTIONS:-}"
+    # greenlet moves slices of the stack (cmake/Warnings.cmake), so frames must be on the real one.
+    export ASAN_OPTIONS="detect_leaks=0:detect_stack_use_after_return=0:log_path=$reports:${ASAN_OPTIONS:-}"
     export UBSAN_OPTIONS="print_stacktrace=1:log_path=$reports:${UBSAN_OPTIONS:-}"
-    preload="$(${CC:-cc} -print-file-name=libasan.so) $(${CC:-cc} -print-file-name=libubsan.so)"
+    # libstdc++ with them: greenlet is C++, and libasan looks for __cxa_throw when the process begins.
+    preload=""
+    for library in libasan.so libubsan.so libstdc++.so; do
+        preload="$preload $(${CC:-cc} -print-file-name=$library)"
+    done
 fi
 
 run() { # with the sanitizers' libraries loaded first, into pytest and what it starts

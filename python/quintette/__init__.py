@@ -25,6 +25,18 @@ from quintette.api import (
     Text,
     in_loop,
 )
+from quintette.concurrency.views import in_thread, waits_here
+from quintette.db import compiled
+from quintette.db.shapes import (
+    CursorPage,
+    OffsetPage,
+    Page,
+    Selection,
+    Shape,
+    ShapeError,
+    computed,
+    field,
+)
 
 __all__ = [
     "API",
@@ -33,11 +45,14 @@ __all__ = [
     "BigInt",
     "Body",
     "Cookie",
+    "CursorPage",
     "Depends",
     "File",
     "Form",
     "HTTPError",
     "Header",
+    "OffsetPage",
+    "Page",
     "Path",
     "Query",
     "Redirect",
@@ -46,8 +61,16 @@ __all__ = [
     "Response",
     "ResultError",
     "Router",
+    "Selection",
     "SendFile",
+    "Shape",
+    "ShapeError",
     "Stream",
     "Text",
+    "compiled",
+    "computed",
+    "field",
     "in_loop",
+    "in_thread",
+    "waits_here",
 ]

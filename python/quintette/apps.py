@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from types import ModuleType, TracebackType
 
 from django.apps import AppConfig
@@ -21,9 +22,21 @@ class QuintetteConfig(AppConfig):
             sys.excepthook = _survive
 
     def ready(self) -> None:
+        from quintette.db.shapes.checks import check_shapes
+
+        self._watch_queries()
         checks.register(check_settings)
+        checks.register(check_compiled)
+        checks.register(check_shapes)
         if sys.excepthook is _survive:
             sys.excepthook = sys.__excepthook__
+
+    @staticmethod
+    def _watch_queries() -> None:
+        from quintette.db.watch import seeing
+
+        with suppress(ImproperlyConfigured):  # the system check says what is wrong
+            seeing.install()
 
 
 def check_settings(
@@ -36,6 +49,25 @@ def check_settings(
     except ImproperlyConfigured as error:
         return [checks.Error(str(error), id="quintette.E001")]
     return []
+
+
+def check_compiled(
+    app_configs: Sequence[AppConfig] | None, **kwargs: object
+) -> list[checks.CheckMessage]:
+    """What `@compiled` cannot compile. A database that cannot be asked is no reason to complain."""
+    from django.db import DatabaseError
+
+    from quintette.db.compiled.errors import CompileError
+    from quintette.db.compiled.query import queries
+
+    found: list[checks.CheckMessage] = []
+    for query in list(queries):
+        try:
+            query.check()
+        except CompileError as error:
+            if not isinstance(error.__cause__, DatabaseError):
+                found.append(checks.Error(str(error), obj=query, id="quintette.E003"))
+    return found
 
 
 def _survive(

@@ -29,12 +29,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     # Processes and threads
     workers: Count | Literal["auto"] = 1
     threads: Count | None = None
+    sync_views: Literal["thread", "greenlet", "inline"] = "thread"
     backlog: Annotated[int, Meta(ge=1, le=65_535)] = 2048
     drain_seconds: Annotated[float, Meta(ge=0, le=DAY_SECONDS)] = 30.0
 
     # Logs
     access_log: bool = True
     log_format: Literal["auto", "text", "json"] = "auto"
+
+    # Queries
+    watch_queries: bool | None = None
+    server_timing: bool | None = None
+    repeated_queries_min: Annotated[int, Meta(ge=2, le=100_000)] = 5
+    slow_query_ms: Annotated[float, Meta(ge=0, le=86_400_000)] | None = None
+
+    # Of the event loop: what holds it longer is logged
+    watchdog_ms: Annotated[float, Meta(ge=0, le=60_000)] | None = 50
 
     # Files
     serve_static: bool | None = None

@@ -1,12 +1,14 @@
 """The examples of the documentation, run as they stand.
 
 A ```python block after the line <!-- test --> is run; the blocks of one document run one after
-the other in one module, in a process of its own, with Django set up and that module as URLconf.
+the other in one module, in a process of its own, with Django set up, an empty SQLite file, and that
+module as URLconf.
 """
 
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -31,14 +33,14 @@ def code_of(text: str) -> str:
     return "\n".join(lines)
 
 
-def run(path: Path) -> None:
+def run(path: Path, database: Path) -> None:
     """Run the document's blocks in this process."""
     import django
     from django.conf import settings
 
     settings.configure(
         ALLOWED_HOSTS=["testserver"],
-        DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+        DATABASES={"default": {"ENGINE": "quintette.db.sqlite3", "NAME": str(database)}},
         INSTALLED_APPS=["quintette", "django.contrib.contenttypes", "django.contrib.auth"],
         ROOT_URLCONF="__main__",
         SECRET_KEY="for the documentation's tests",
@@ -65,4 +67,5 @@ def test_line_numbers_are_the_documents() -> None:
 
 
 if __name__ == "__main__":
-    run(Path(sys.argv[1]))
+    with tempfile.TemporaryDirectory() as folder:
+        run(Path(sys.argv[1]), Path(folder, "db.sqlite3"))

@@ -1,7 +1,8 @@
-"""Settings of the example project: what `startproject` makes, and one line for Quintette."""
+"""Settings of the example project: what `startproject` makes, "quintette", and its engines."""
 
 import os
 from pathlib import Path
+from typing import Any
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -50,17 +51,26 @@ TEMPLATES = [
     },
 ]
 
-DATABASES = {
-    "default": {
-        "ENGINE": "django.db.backends.sqlite3",
-        "NAME": os.environ.get("ATLAS_DATABASE", BASE_DIR / "atlas.sqlite3"),
-        "OPTIONS": {
-            # Readers do not wait for the writer, and a writer waits at its BEGIN, where it can.
-            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
-            "transaction_mode": "IMMEDIATE",
-        },
-    },
-}
+
+def database(place: str) -> dict[str, Any]:
+    """The setting for a file of SQLite's, or for postgresql://user@host/name as libpq reads it."""
+    if not place.startswith(("postgresql://", "postgres://")):
+        return {"ENGINE": "quintette.db.sqlite3", "NAME": place}
+    from psycopg.conninfo import conninfo_to_dict
+
+    options = {"dbname": "atlas", **conninfo_to_dict(place)}
+    return {
+        "ENGINE": "quintette.db.postgresql",
+        "NAME": options.pop("dbname"),
+        "USER": options.pop("user", ""),
+        "PASSWORD": options.pop("password", ""),
+        "HOST": options.pop("host", ""),
+        "PORT": options.pop("port", ""),
+        "OPTIONS": options,
+    }
+
+
+DATABASES = {"default": database(os.environ.get("ATLAS_DATABASE", f"{BASE_DIR}/atlas.sqlite3"))}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 LANGUAGE_CODE = "en-gb"

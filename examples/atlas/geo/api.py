@@ -1,13 +1,15 @@
-"""The typed JSON API, at /api/: a handler's signature is its contract."""
+"""The typed JSON API, at /api/: a handler's signature is its contract, a shape says what is read,
+and what is asked all day is a compiled query."""
 
 from typing import Annotated, Literal
 
 import msgspec
-from django.http import HttpRequest
+from django.db.models import QuerySet
 from msgspec import Meta
-from quintette import API, HTTPError, Query
+from quintette import API, HTTPError, Query, Shape, compiled, field
 
 from geo.models import City, Country
+from geo.text import fold
 
 api = API(title="Atlas", version="1")
 
@@ -18,15 +20,27 @@ Latitude = Annotated[float, Meta(ge=-90, le=90)]
 Longitude = Annotated[float, Meta(ge=-180, le=180)]
 
 Limit = Annotated[int, Query(ge=1, le=100)]
-Offset = Annotated[int, Query(ge=0)]
+Offset = Annotated[int, Query(ge=0, le=1_000_000)]
+Search = Annotated[str, Meta(max_length=100, pattern=r"^[^\x00]*$")]  # databases take no NUL
+AnyCaseCode = Annotated[str, Meta(pattern="^[A-Za-z]{2}$", examples=["fr"])]
+
+LARGEST_COUNT = 5
+
+# --- what is read and written ---------------------------------------------------------------------
 
 
-class CountryRef(msgspec.Struct):
+class CountryRef(Shape, model=Country):
     code: str
     name: str
 
 
-class CountryOut(msgspec.Struct):
+class CityRef(Shape, model=City):
+    id: int
+    name: str
+    population: int
+
+
+class CountryOut(Shape, model=Country):
     code: str
     name: str
     capital: str
@@ -36,7 +50,13 @@ class CountryOut(msgspec.Struct):
     currency: str
 
 
-class CityOut(msgspec.Struct):
+class CountryDetail(CountryOut, model=Country):
+    largest_cities: list[CityRef] = field(
+        source="cities", queryset=lambda cities: cities[:LARGEST_COUNT]
+    )
+
+
+class CityOut(Shape, model=City):
     id: int
     name: str
     country: CountryRef
@@ -52,7 +72,7 @@ class NearbyCity(msgspec.Struct):
     city: CityOut
 
 
-class CityIn(msgspec.Struct, forbid_unknown_fields=True):
+class CityIn(Shape, model=City, forbid_unknown_fields=True):
     name: Name
     country: CountryCode
     latitude: Latitude
@@ -61,28 +81,41 @@ class CityIn(msgspec.Struct, forbid_unknown_fields=True):
     timezone: Annotated[str, Meta(min_length=1, max_length=40)] = "UTC"
 
 
-def city_out(city: City) -> CityOut:
-    return msgspec.convert(city, CityOut, from_attributes=True)
+# --- compiled queries -----------------------------------------------------------------------------
+
+
+@compiled(shape=CityOut)
+def largest_cities(
+    folded: str | None, country: str | None, min_population: int, limit: int, offset: int
+) -> QuerySet[City]:
+    found = City.objects.filter(population__gte=min_population)
+    if folded is not None:
+        found = found.filter(folded_name__contains=folded)
+    if country is not None:
+        found = found.filter(country=country)
+    return found[offset : offset + limit]
+
+
+@compiled
+def city_by_id(id: int) -> CityOut | None:
+    return City.objects.filter(pk=id)
+
+
+# --- routes ---------------------------------------------------------------------------------------
 
 
 @api.get("/cities")
-def cities(
-    request: HttpRequest,
-    q: str | None = None,
-    country: str | None = None,
+async def cities(
+    q: Search | None = None,
+    country: AnyCaseCode | None = None,
     min_population: Annotated[int, Query(ge=0)] = 0,
     limit: Limit = 20,
     offset: Offset = 0,
 ) -> list[CityOut]:
     """Cities by size, filtered by a part of their name, country and population."""
-    found = City.objects.select_related("country")
-    if q:
-        found = found.search(q)
-    if country:
-        found = found.filter(country=country.upper())
-    if min_population:
-        found = found.filter(population__gte=min_population)
-    return [city_out(city) for city in found[offset : offset + limit]]
+    folded = fold(q) if q else None
+    code = country.upper() if country else None
+    return largest_cities.json(folded, code, min_population, limit, offset)
 
 
 @api.get("/cities/nearby")
@@ -94,7 +127,7 @@ def nearby(
 ) -> list[NearbyCity]:
     """The cities nearest to a place, the nearest first."""
     return [
-        NearbyCity(distance_km=round(km, 3), city=city_out(city))
+        NearbyCity(round(km, 3), msgspec.convert(city, CityOut, from_attributes=True))
         for km, city in City.objects.nearest(lat, lon, radius_km, limit)
     ]
 
@@ -102,35 +135,27 @@ def nearby(
 @api.get("/cities/{id}")
 async def city(id: int) -> CityOut:
     """One city."""
-    found = await City.objects.select_related("country").filter(pk=id).afirst()
+    found = await city_by_id(id)
     if found is None:
         raise HTTPError(404, f"There is no city {id}.")
-    return city_out(found)
+    return found
 
 
 @api.post("/cities", status=201)
 async def create(body: CityIn) -> CityOut:
     """Add a city."""
-    country = await Country.objects.filter(code=body.country).afirst()
-    if country is None:
-        raise HTTPError(422, f"There is no country {body.country}.")
-    fields = msgspec.structs.asdict(body) | {"country": country}
-    return city_out(await City.objects.acreate(**fields))
+    city: City = await body.acreate()
+    return city
 
 
 @api.get("/countries")
 def countries(continent: ContinentCode | None = None) -> list[CountryOut]:
     """All countries, or those of one continent, by name."""
     found = Country.objects.all()
-    if continent:
-        found = found.filter(continent=continent)
-    return msgspec.convert(list(found), list[CountryOut], from_attributes=True)
+    return found.filter(continent=continent) if continent else found
 
 
 @api.get("/countries/{code}")
-async def country(code: str) -> CountryOut:
-    """One country."""
-    found = await Country.objects.filter(code=code.upper()).afirst()
-    if found is None:
-        raise HTTPError(404, f"There is no country {code}.")
-    return msgspec.convert(found, CountryOut, from_attributes=True)
+async def country(code: AnyCaseCode) -> CountryDetail:
+    """One country with its largest cities: two queries, however many cities."""
+    return CountryDetail.select(Country.objects.filter(code=code.upper()))

@@ -21,6 +21,7 @@ from quintette.api.patterns import BUILT_IN, Pattern
 from quintette.api.responses import pull
 from quintette.api.results import Finish, is_undeclared, shape_of
 from quintette.api.signature import Parameter, refuse
+from quintette.concurrency.views import place_of
 
 # Shared with binding/plan_data.h.
 _ONE, _MANY, _GROUP = range(3)
@@ -118,6 +119,7 @@ class Builder:
             result=self._result(),
             reject=faults.Reject(explained, _MEDIA_NAMES[self.media]),
             on_error=on_error,
+            sync=place_of(self.function),
         )
 
     # --- the body ---

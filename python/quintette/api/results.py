@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from django.db.models import Manager, Model, QuerySet
@@ -15,7 +15,10 @@ from django.utils.functional import Promise
 from quintette.api import answer, types
 from quintette.api.errors import ResultError
 from quintette.api.markers import MISSING
-from quintette.api.responses import Response
+from quintette.api.responses import Answered, Response
+
+if TYPE_CHECKING:
+    from quintette.db.shapes.answering import Selected
 
 # Shared with binding/plan_data.h.
 _TRUST, _NEVER, _EXACT, _STRUCT, _LIST, _DICT, _OPTIONAL, _PLAIN = range(8)
@@ -217,6 +220,10 @@ class Finish:
         self._status = status
         self._fields = fields
         self._is_async = is_async
+        # Imported here: shapes are declared with the types of this package.
+        from quintette.db.shapes.answering import Answering
+
+        self._selected = Answering(Any if self._undeclared else tp)
         self._only_response = not self._undeclared and is_response(tp)
         self._adapter: Any = None
         self._project: Project | None = None
@@ -237,6 +244,9 @@ class Finish:
             return result.answer()
         if isinstance(result, HttpResponseBase):
             return answer.DJANGO, result
+        selected = self._selected(result)
+        if selected is not None:
+            return self._answer_selected(selected)
         if isinstance(result, Manager):
             result = result.all()
         if isinstance(result, QuerySet):
@@ -248,6 +258,18 @@ class Finish:
         if self._undeclared:
             return answer.VALUE, result
         return answer.VALUE, self.convert(result)
+
+    def _answer_selected(self, selected: Selected) -> answer.Answer:
+        """From rows to the body, without a look at the objects between them."""
+        if not self._is_async:
+            return answer.BODY, self._status, self._fields, selected.json()
+        return answer.AWAIT, self._await_selected(selected)
+
+    async def _await_selected(self, selected: Selected) -> Answered:
+        from quintette.db.shapes import waiting
+
+        body = await waiting.on(selected.using, selected.json)
+        return Answered((answer.BODY, self._status, self._fields, body))
 
     def _binary_fields(self) -> answer.Fields:
         return [
@@ -279,7 +301,7 @@ def evaluated(result: Any) -> Any:
     """Runs the query of a result that is one: what its handler depends on is about to be left."""
     if isinstance(result, Manager):
         result = result.all()
-    if isinstance(result, QuerySet):
+    if isinstance(result, (QuerySet, _selection())):
         len(result)
     return result
 
@@ -287,10 +309,16 @@ def evaluated(result: Any) -> Any:
 async def aevaluated(result: Any) -> Any:
     if isinstance(result, Manager):
         result = result.all()
-    if isinstance(result, QuerySet):
+    if isinstance(result, (QuerySet, _selection())):
         async for _ in result:
             break
     return result
+
+
+def _selection() -> type[Any]:
+    from quintette.db.shapes.selection import Selection
+
+    return Selection
 
 
 async def _evaluate(queryset: QuerySet[Any]) -> list[Any]:

@@ -117,7 +117,7 @@ class Endpoint:
             elif call.kind == THREAD:
                 made = await sync_to_async(_run)(call)
             else:
-                made = _run(call)
+                made = await _run_here(call)
             if made[0] == answer.AWAIT:  # an asynchronous exception handler
                 made = (await made[1]).answer()
             return _respond(request, made)
@@ -265,6 +265,18 @@ def _roll_back() -> None:
     for connection in connections.all(initialized_only=True):
         if connection.settings_dict["ATOMIC_REQUESTS"] and connection.in_atomic_block:
             connection.set_rollback(True)
+
+
+async def _run_here(call: _quintette.Call) -> answer.Answer:
+    """A `def` on the loop; its result may be one that is to be awaited."""
+    try:
+        made = call.encode(call.invoke())
+        while made[0] == answer.AWAIT:
+            made = call.encode(await made[1])
+        return made
+    except Exception as error:
+        _roll_back()
+        return call.fail(error)
 
 
 async def _run_async(call: _quintette.Call) -> answer.Answer:

@@ -28,8 +28,10 @@ class Report:
     kept: list[str] = field(default_factory=list)
     """Typed routes that Django runs, each with the reason."""
     async_views: int = 0
-    async_in_thread: list[str] = field(default_factory=list)
-    """Asynchronous views that run in a thread, each with the reason."""
+    placed_views: int = 0
+    """Synchronous views that run where they are marked to."""
+    misplaced: list[str] = field(default_factory=list)
+    """Views of both kinds that run where ordinary ones do, each with the reason."""
 
 
 class Banner:
@@ -56,7 +58,11 @@ class Banner:
         self._list("runs in Django", report.kept)
         if report.async_views:
             self._line("  async     ", f"{_count(report.async_views, 'view')} on the event loop")
-        self._list("runs in a thread", report.async_in_thread)
+        if report.placed_views:
+            self._line(
+                "  sync      ", f"{_count(report.placed_views, 'view')} where they are marked to"
+            )
+        self._list("runs as other synchronous views", report.misplaced)
 
     def _list(self, what: str, names: Sequence[str]) -> None:
         for name in names[:NAMED_MAX]:

@@ -1,4 +1,4 @@
-"""The router in C: typed routes and the paths of asynchronous Django views."""
+"""The router in C: typed routes, and the paths of Django views that do not run where others do."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from quintette import _quintette
 from quintette.server.banner import Report
-from quintette.server.views import View, find_async_views
+from quintette.server.views import View, find_placed_views
 
 
 def build_router() -> tuple[Any, Report, bool]:
@@ -14,20 +14,19 @@ def build_router() -> tuple[Any, Report, bool]:
     may reach the asynchronous handler."""
     report = Report()
     router = _lift_api(report)
-    views = find_async_views()
-    lifted = 0
-    for view in views:
+    for view in find_placed_views():
         problem = view.problem
         if not problem:
             if router is None:
                 router = _quintette.Router()
             problem = _add(router, view)
         if problem:
-            report.async_in_thread.append(f"{view.path} ({view.name}): {problem}")
+            report.misplaced.append(f"{view.path} ({view.name}): {problem}")
+        elif view.is_async:
+            report.async_views += 1
         else:
-            lifted += 1
-    report.async_views = lifted
-    return router, report, lifted > 0
+            report.placed_views += 1
+    return router, report, report.async_views > 0
 
 
 def _lift_api(report: Report) -> Any:
@@ -43,7 +42,7 @@ def _lift_api(report: Report) -> Any:
 
 def _add(router: Any, view: View) -> str:
     try:
-        router.add_async(view.path)
+        router.add_view(view.path, view.place)
     except ValueError as error:
         return str(error)
     return ""

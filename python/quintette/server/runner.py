@@ -18,13 +18,17 @@ from django.conf import settings as django_settings
 from django.db import connections
 
 from quintette import _quintette
-from quintette.conf import Settings
+from quintette.concurrency import patches
+from quintette.concurrency.views import PLACES
+from quintette.conf import Settings, get_settings
+from quintette.db import pool
 from quintette.http.request import Request
 from quintette.server import lift, static
 from quintette.server.banner import Report
 from quintette.server.handler import IDLE_THREADS_MAX, AsyncHandler, SyncHandler
 from quintette.server.logs import AccessLog
 from quintette.server.threads import LeasedThreads, RequestThreads, tidy
+from quintette.server.watchdog import watching
 
 logger = logging.getLogger("quintette.server")
 
@@ -100,6 +104,7 @@ def open_server(
         forwarded_host=django_settings.USE_X_FORWARDED_HOST,
         tidy=tidy,
         on_exhausted=log_exhausted,
+        sync_views=PLACES[application.settings.sync_views],
     )
 
 
@@ -163,15 +168,17 @@ class Worker:
             # What was loaded stays: the collector need not look at it again.
             gc.collect()
             gc.freeze()
-            on_ready()
-            await self._stopping.wait()
-            await self._drain(server, settings.drain_seconds)
+            with watching(poller, settings.watchdog_ms):
+                on_ready()
+                await self._stopping.wait()
+                await self._drain(server, settings.drain_seconds)
         finally:
             await _close(server)
             if application.async_handler is not None:
                 await application.async_handler.aclose()
             async_threads.close()
             threads.stop(LAST_SECONDS)
+            await _close_databases()
 
     async def _drain(self, server: Any, seconds: float) -> None:
         server.drain()
@@ -196,10 +203,21 @@ async def _close(server: Any) -> None:
         await asyncio.sleep(DRAIN_POLL_SECONDS)
 
 
+async def _close_databases() -> None:
+    try:
+        async with asyncio.timeout(LAST_SECONDS):
+            await pool.drain()
+    except TimeoutError:
+        logger.warning("Connections to databases were still being put in order at the end")
+
+
 def prepare_process() -> None:
     """Once per process that serves, before its first request."""
     _quintette.keep_freed_memory(FREED_MEMORY_KEPT)
     _quintette.set_request_class(Request)
+    patches.install()
+    if get_settings().sync_views == "greenlet":
+        patches.stay_always()
 
 
 def prepare_fork() -> None:

@@ -1,10 +1,11 @@
-"""Which paths lead to asynchronous Django views.
+"""Which paths lead to Django views that do not run where ``SYNC_VIEWS`` says.
 
-The server must know before it calls Python whether a request belongs on the event loop or in a
-thread. So the URLconf is walked once, at start-up, and what can be told from a ``path()`` goes to
-the router in C. An asynchronous view behind a regular expression or a custom converter is called
-in a thread, through ``async_to_sync``, as Django does under WSGI: slower, never wrong. Likewise
-where a synchronous view that comes before it takes some of its paths.
+Those are asynchronous ones and those marked ``@waits_here`` or ``@in_thread``. The server must know
+before it calls Python whether a request belongs on the event loop or in a thread. So the URLconf
+is walked once, at start-up, and what can be told from a ``path()`` goes to the router in C. An
+asynchronous view behind a regular expression or a custom converter is called where synchronous
+views are, through ``async_to_sync``, as Django does under WSGI: slower, never wrong. Likewise where
+a synchronous view that comes before it takes some of its paths.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from django.urls import Resolver404, URLPattern, URLResolver, get_resolver
 from django.urls.resolvers import RoutePattern
 
 from quintette import _quintette
+from quintette.concurrency.views import place_of
 
 _PARAMETER = re.compile(r"<(?:(?P<converter>[^>:]+):)?[^>]+>")
 # Converters that the router in C knows by Django's names, each with something that it accepts.
@@ -45,17 +47,22 @@ class View:
     def is_async(self) -> bool:
         return bool(iscoroutinefunction(self.callback))
 
+    @property
+    def place(self) -> int:
+        """For Router.add_view()."""
+        return 0 if self.is_async else place_of(self.callback)
 
-def find_async_views(urlconf: str | None = None) -> list[View]:
-    """A problem says why a view's requests go through a thread all the same."""
+
+def find_placed_views(urlconf: str | None = None) -> list[View]:
+    """A problem says why a view's requests go where those of other synchronous views go."""
     found = []
-    sync: list[View] = []
+    ordinary: list[View] = []
     resolver = get_resolver(urlconf)
     for view in _walk(resolver.url_patterns, "/", ""):
-        if view.is_async:
-            found.append(_without_overlap(view, sync, resolver))
+        if view.is_async or view.place:
+            found.append(_without_overlap(view, ordinary, resolver))
         elif not view.problem:
-            sync.append(view)
+            ordinary.append(view)
     return found
 
 
@@ -87,7 +94,7 @@ def _without_overlap(view: View, earlier: list[View], resolver: URLResolver) -> 
         return view
     router = _quintette.Router()
     try:
-        router.add_async(view.path)
+        router.add_view(view.path)
     except ValueError as error:
         return replace(view, problem=str(error))
     with suppress(Resolver404):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
 
+from bench import __main__ as command
 from bench import cases, floors, peers, report
 from bench.chart import chart
 from bench.errors import UnavailableError
@@ -47,7 +49,8 @@ def test_every_case_of_a_peer_exists_and_every_case_has_ours() -> None:
     for peer in peers.ALL:
         assert peer.cases <= set(cases.BY_NAME), peer.name
         assert peer.variants
-    assert peers.BY_NAME["quintette"].cases == set(cases.BY_NAME)
+    ours = [peer for peer in peers.ALL if peer.name.startswith("quintette")]
+    assert frozenset().union(*(peer.cases for peer in ours)) == set(cases.BY_NAME)
 
 
 def test_wrk_is_read_with_its_units_and_errors() -> None:
@@ -79,10 +82,12 @@ def test_a_row_is_of_medians_and_says_when_the_client_was_the_limit() -> None:
     assert row["client_bound"]
 
 
-def test_ratios_are_to_ours() -> None:
-    rows = [made_row("hello", "quintette", 5.0), made_row("hello", "x", 12.5)]
+@pytest.mark.parametrize("ours", ["quintette", "quintette-orm-async"])
+def test_ratios_are_to_our_first_row(ours: str) -> None:
+    costs = {ours: 5.0, "quintette-sync-thread": 10.0, "x": 12.5}
+    rows = [made_row("hello", server, cpu) for server, cpu in costs.items()]
     report.add_ratios(rows)
-    assert [row["ratio_to_quintette"] for row in rows] == [1.0, 2.5]
+    assert [row["ratio_to_quintette"] for row in rows] == [1.0, 2.0, 2.5]
 
 
 def verdict(rows: list[dict[str, Any]], part: str) -> floors.Verdict:
@@ -108,6 +113,42 @@ def test_the_best_of_the_django_servers_counts() -> None:
     judged = verdict(rows, "django_view: CPU")
     assert judged.met is False
     assert "django-fastpysgi" in judged.detail
+
+
+@pytest.mark.parametrize(
+    ("case", "ours", "theirs", "share"),
+    [
+        ("db-full10", "quintette-orm-async", "django-async", 1 / 4),
+        ("db-full10", "quintette-orm-async", "bolt-orm", 1 / 2),
+        ("db-full10", "quintette-compiled", "bolt-queryset", 1 / 6),
+        ("db-full10", "quintette-compiled", "fastapi-sqlalchemy", 1 / 8),
+        ("db-full10", "quintette-compiled", "libpq", 1.5),
+        ("db-full10-sqlite", "quintette-compiled", "quintette-django-msgspec", 1 / 6),
+    ],
+)
+def test_each_row_on_a_database_has_its_floor(
+    case: str, ours: str, theirs: str, share: float
+) -> None:
+    for factor, met in ((1.0, True), (1.01, False)):
+        rows = [made_row(case, ours, 1200 * share * factor), made_row(case, theirs, 1200.0)]
+        judged = verdict(rows, f"{case}: CPU per request of {ours} at most {share:.3g} of {theirs}")
+        assert judged.met is met, judged.line()
+
+
+def test_greenlets_are_judged_by_requests_and_twenty_queries_by_wall_time() -> None:
+    rows = [
+        made_row("db-sync4", "quintette-sync-thread", 100.0, rps=1000),
+        made_row("db-sync4", "quintette-sync-greenlet", 100.0, rps=2999),
+        made_row("db-twenty-alone", "quintette-compiled", 900.0, p50_ms=1.0),
+        made_row("db-twenty-alone", "quintette-compiled-in-turn", 100.0, p50_ms=4.0),
+    ]
+    assert verdict(rows, "db-sync4").met is False
+    assert verdict(rows, "db-twenty-alone: median latency of quintette-compiled ").met is True
+
+
+def test_cases_on_a_database_have_no_floor_of_memory_and_latency() -> None:
+    rows = [made_row("db-one", "quintette-compiled", 5.0), made_row("db-one", "fastapi", 80.0)]
+    assert [each for each in floors.check(rows) if "db-one" in each.floor] == []
 
 
 def test_latency_and_memory() -> None:
@@ -141,14 +182,20 @@ def launch(*command: str) -> Any:
 @pytest.mark.parametrize(
     ("peer", "why"),
     [
-        (Peer("x", "X", frozenset({"hello"}), launch("false")), "ended with status 1"),
+        (Peer("x", "X", frozenset({"hello"}), launch("false")), "status 1: it said nothing"),
+        (
+            Peer(
+                "x", "X", frozenset({"hello"}), launch("sh", "-c", "echo no such key >&2; exit 3")
+            ),
+            "ended with status 3: no such key",
+        ),
         (Peer("x", "X", frozenset({"hello"}), launch("/no/such")), "ended with status"),
         (
             Peer("x", "X", frozenset({"hello"}), launch("true"), packages=("no-such-package",)),
             "no-such-package is not installed",
         ),
     ],
-    ids=["dies", "has no program", "has no package"],
+    ids=["dies", "says why", "has no program", "has no package"],
 )
 def test_a_peer_that_cannot_run_is_left_out_by_name(
     peer: Peer, why: str, capsys: pytest.CaptureFixture[str]
@@ -176,3 +223,40 @@ def test_a_peer_that_fails_under_load_does_not_stop_the_others() -> None:
     ring.turn("peak", 2, load)
     assert turns == ["good", "bad", "good"]
     assert list(ring.left_out) == ["bad"]
+
+
+def test_results_on_a_database_have_tables_and_a_chart_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docs = tmp_path / "docs"
+    (docs / "images").mkdir(parents=True)
+    marks = "".join(
+        f"<!-- {group}: begin -->\nold\n<!-- {group}: end -->\n{group} ends\n"
+        for group in ("bench", "bench-database")
+    )
+    (docs / "performance.md").write_text(marks)
+    monkeypatch.setattr(command, "DOCS", docs)
+    for name in ("hello", "db-one"):
+        cost = made_round(5.0)
+        cost.database_cpu_us = 12.5 if name == "db-one" else 0.0
+        rows = [report.row(name, "quintette-orm-async", [cost])]
+        report.add_ratios(rows)
+        about = {"command": "c", "when": "2026-01-01", "left_out": {}, "servers": {}}
+        about["machine"] = {"cpu": "x", "cores": 2, "kernel": "6", "python": "3"}
+        about["machine"]["load_average_before"] = 0.1
+        (tmp_path / f"{name}.json").write_text(
+            json.dumps(about | {"case": name, "title": f"the {name}", "rows": rows})
+        )
+    command.summarise(tmp_path)
+    command.publish(tmp_path)
+    page = (docs / "performance.md").read_text()
+    plain, _, database = page.partition("bench ends")
+    assert "The hello" in plain
+    assert "PostgreSQL" not in plain
+    assert "The db-one" in database
+    assert "| 12.5 us |" in database
+    assert "old" not in page
+    assert sorted(path.name for path in (docs / "images").iterdir()) == [
+        "bench-database.svg",
+        "bench.svg",
+    ]

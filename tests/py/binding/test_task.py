@@ -109,3 +109,26 @@ def test_tasks_are_freed_without_the_collector() -> None:
         run(main())
     finally:
         gc.enable()
+
+
+def test_call_at_end_is_called_within_the_last_step() -> None:
+    log: list[str] = []
+
+    async def main() -> None:
+        async def body() -> None:
+            task: Any = asyncio.current_task()
+            task.call_at_end(lambda ended: log.append(f"at end {ended.done()}"))
+            task.add_done_callback(lambda _: log.append("done"))
+            await asyncio.sleep(0)
+            asyncio.get_running_loop().call_soon(log.append, "next turn")
+
+        async def ends(start: Start) -> None:
+            start(body)
+            for _ in range(4):
+                await asyncio.sleep(0)
+
+        await under_the_engine(ends)
+
+    run(main())
+    assert log[0] == "at end True"
+    assert sorted(log[1:]) == ["done", "next turn"]

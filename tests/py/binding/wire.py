@@ -91,7 +91,7 @@ def run(main: Awaitable[Any]) -> Any:
 def async_router(*paths: str) -> Any:
     router = _quintette.Router()
     for path in paths:
-        router.add_async(path)
+        router.add_view(path)
     return router
 
 

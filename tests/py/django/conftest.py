@@ -8,6 +8,7 @@ from django.test import override_settings
 from django.urls import clear_url_caches
 from live_server import LiveServer
 
+from quintette.concurrency.views import PLACES
 from quintette.server import lift, static
 from quintette.server.handler import AsyncHandler, SyncHandler
 from quintette.server.runner import prepare_process
@@ -18,8 +19,8 @@ def _request_class() -> None:
     prepare_process()
 
 
-@pytest.fixture
-def live() -> Iterator[Callable[..., LiveServer]]:
+@pytest.fixture(params=PLACES)
+def live(request: pytest.FixtureRequest) -> Iterator[Callable[..., LiveServer]]:
     """live(urlconf, **settings): the project's handlers over that URLconf."""
     stack: list[Any] = []
 
@@ -34,6 +35,7 @@ def live() -> Iterator[Callable[..., LiveServer]]:
             static.StaticFilesSyncHandler(url) if url else SyncHandler(),
             AsyncHandler() if has_async else None,
             router=router,
+            sync_views=PLACES[request.param],
         )
         stack.append(lambda: server.__exit__(None, None, None))
         return server.__enter__()

@@ -61,6 +61,7 @@ def typed() -> int:
     return 1
 
 
+@pytest.mark.parametrize("live", ["thread"], indirect=True)
 @pytest.mark.parametrize("route", ["view", "typed"])
 def test_a_thread_keeps_its_backends(
     live: Live, monkeypatch: pytest.MonkeyPatch, route: str

@@ -38,6 +38,8 @@ from quintette.server.handler import SyncHandler
 
 Live = Callable[..., LiveServer]
 THIS = "test_handler"
+# What is said of threads.
+in_threads = pytest.mark.parametrize("live", ["thread"], indirect=True)
 
 
 def urlconf(*patterns: Any) -> str:
@@ -105,6 +107,7 @@ class AsyncClassView(View):
         return HttpResponse(request.POST["a"])
 
 
+@in_threads
 def test_sync_views_run_in_the_pool(live: Live) -> None:
     server = live(urlconf(path("", where)))
     assert server.get("/").text.startswith("quintette-")
@@ -134,6 +137,7 @@ def test_parameters_come_from_djangos_resolver(live: Live) -> None:
     assert server.get("/n/007").text.endswith("{'n': 7}")
 
 
+@in_threads
 def test_async_view_behind_a_regular_expression_works_in_a_thread(live: Live) -> None:
     server = live(urlconf(re_path(r"^v(?P<n>\d)$", awhere), path("other", awhere)))
     answer = server.get("/v1")
@@ -141,6 +145,7 @@ def test_async_view_behind_a_regular_expression_works_in_a_thread(live: Live) ->
     assert "'n': '1'" in answer.text
 
 
+@in_threads
 def test_a_sync_view_before_an_async_one_wins(live: Live) -> None:
     sync = path("x/<slug:s>", lambda r, s: HttpResponse(f"sync {threading.current_thread().name}"))
     server = live(urlconf(sync, path("x/y", awhere), path("<path:p>", awhere), path("z/", awhere)))
@@ -208,6 +213,7 @@ def test_streams(live: Live, kind: str, chunks: list[Any]) -> None:
     assert not server.errors
 
 
+@in_threads
 def test_a_stream_reaches_the_client_piece_by_piece(live: Live) -> None:
     go_on = threading.Event()
 
@@ -703,6 +709,7 @@ def test_atomic_requests(live: Live, table: None) -> None:
 
 @pytest.mark.parametrize("max_age", [0, 60])
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+@in_threads
 def test_connections_are_closed_or_kept(
     live: Live, table: None, max_age: int, is_async: bool
 ) -> None:

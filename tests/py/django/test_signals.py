@@ -25,6 +25,7 @@ from django.urls import (
 )
 
 from quintette import _quintette
+from quintette.db.scope import Storage
 from quintette.server import parts
 from quintette.server.handler import SyncHandler
 
@@ -99,7 +100,10 @@ def test_every_part_is_as_known(monkeypatch: pytest.MonkeyPatch) -> None:
     taken: dict[str, Any] = {}
     monkeypatch.setattr(_quintette, "set_django", taken.update)
     parts.hand_over()
-    assert [name for name, part in taken.items() if part is None] == []
+    # Once an engine of ours is loaded, as by other tests of this process, its storage is there.
+    scoped = isinstance(connections._connections, Storage)  # type: ignore[attr-defined]
+    unknown = ["connections_storage"] if scoped else []
+    assert [name for name, part in taken.items() if part is None] == unknown
 
 
 def test_a_replaced_method_is_called(handler: SyncHandler, monkeypatch: pytest.MonkeyPatch) -> None:

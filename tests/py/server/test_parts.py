@@ -20,7 +20,7 @@ from quintette.conf import Settings, parse
 from quintette.server import banner, child, reloader
 from quintette.server.address import Address, AddressError, parse_address
 from quintette.server.logs import JSONFormatter, TerminalFormatter
-from quintette.server.views import find_async_views
+from quintette.server.views import find_placed_views
 
 # --- addresses
 
@@ -215,7 +215,7 @@ def test_async_views_are_found() -> None:
         path("a<b", asynchronous),
     ]
     sys.modules[module.__name__] = module
-    found = {view.path: view.problem for view in find_async_views(module.__name__)}
+    found = {view.path: view.problem for view in find_placed_views(module.__name__)}
     assert [p for p, problem in found.items() if not problem] == ["/", "/n/<int:n>/", "/sub/v"]
     assert "RegexPattern is matched in Python" in found["/^re/v"]
     assert "RegexPattern is matched in Python" in found["/^x$"]

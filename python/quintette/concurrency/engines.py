@@ -1,0 +1,76 @@
+"""Which calls wait for a database whose engine can do that in a greenlet.
+
+A ``DatabaseWrapper`` says so by ``waits_in_greenlets = True``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from django.core.signals import setting_changed
+from django.db import connections
+from django.db.utils import load_backend
+
+DUMMY = "django.db.backends.dummy"  # what "default" is when it is not used
+
+
+@lru_cache(maxsize=64)
+def waits(alias: str) -> bool:
+    """Of the database of that alias."""
+    engine = connections.settings[alias]["ENGINE"]
+    return getattr(load_backend(engine).DatabaseWrapper, "waits_in_greenlets", False)
+
+
+@lru_cache(maxsize=1)
+def all_wait() -> bool:
+    engines = {alias: connections.settings[alias]["ENGINE"] for alias in connections}
+    return all(waits(alias) for alias, engine in engines.items() if engine != DUMMY)
+
+
+def of_all(func: Callable[..., Any]) -> bool:
+    """Code that may use any database: only when every one can be waited for."""
+    return all_wait()
+
+
+def of_function(func: Callable[..., Any]) -> bool:
+    """A method of a queryset, a manager or a model's instance: its database."""
+    if all_wait():
+        return True
+    alias = _alias(getattr(func, "__self__", None))
+    return alias is not None and waits(alias)
+
+
+def of_session(func: Callable[..., Any]) -> bool:
+    """A method of a session store: one that is kept in the database, and nowhere else."""
+    from django.contrib.sessions.backends.cached_db import SessionStore as CachedSessionStore
+    from django.contrib.sessions.backends.db import SessionStore
+
+    store = getattr(func, "__self__", None)
+    return (
+        all_wait() and isinstance(store, SessionStore) and not isinstance(store, CachedSessionStore)
+    )
+
+
+def of_cache(func: Callable[..., Any]) -> bool:
+    """A method of a cache: one that is kept in a database table."""
+    from django.core.cache.backends.db import BaseDatabaseCache
+
+    return all_wait() and isinstance(getattr(func, "__self__", None), BaseDatabaseCache)
+
+
+def _alias(owner: Any) -> str | None:
+    alias = getattr(owner, "db", None)  # a queryset's or a manager's
+    if alias is None:
+        alias = getattr(getattr(owner, "_state", None), "db", None)  # a model's instance
+    return alias if isinstance(alias, str) and alias in connections.settings else None
+
+
+def _forget(*, setting: str, **_kwargs: object) -> None:
+    if setting == "DATABASES":
+        waits.cache_clear()
+        all_wait.cache_clear()
+
+
+setting_changed.connect(_forget, dispatch_uid="quintette.concurrency.engines")

@@ -1,0 +1,3 @@
+"""Databases of these tests."""
+
+POSTGRESQL = "shapes_postgresql"
