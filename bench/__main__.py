@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import fnmatch
 import json
 import os
 import shutil
@@ -12,9 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import cases, floors, peers, report
+from bench import cases, database, floors, peers, report
 from bench.apps import static
 from bench.chart import chart
+from bench.errors import UnavailableError
 from bench.machine import machine
 from bench.places import DOCS, RESULTS, STATIC
 from bench.run import Plan, run_case, say
@@ -25,12 +27,12 @@ DESCRIPTION = """Measures Quintette, its peers and the limits of the machine, on
 Server on core 0, load on core 1; the servers of a case are all up and measured in turn. Each case
 has three parts: the peak (wrk), latency at half of each server's own peak, and CPU at one rate
 that the slowest peer holds (the last two with an open-loop generator). First figure: CPU per
-request of the server's processes. Results go to OUTPUT, a file a case, with table.md and chart.svg
-over all cases that have results there.
+request of the server's processes; PostgreSQL's processes run beside the load and count apart.
+Results go to OUTPUT, a file a case, with tables and a chart (.md, .svg) over all that have results
+there: bench and, for the cases on a database, bench-database.
 """
 QUICK = {"rounds": 2, "seconds": 1, "rate_rounds": 1}
-MARKS = ("<!-- bench: begin -->", "<!-- bench: end -->")
-PICTURE = "![CPU per request, by case and server](images/bench.svg)"
+PICTURE = "![CPU per request, by case and server](images/{group}.svg)"
 NOT_MEASURING_S = 2.5
 """Per server and case: start, warm-up, stop; roughly."""
 
@@ -44,6 +46,9 @@ def parse() -> argparse.Namespace:
     plan = Plan()
     parser.add_argument("--list", action="store_true", help="cases, servers, time; measure nothing")
     parser.add_argument("--case", action="append", choices=list(cases.BY_NAME), metavar="NAME")
+    parser.add_argument(
+        "--cases", type=matching, metavar="PATTERN", help="by a shell's pattern, as 'db-*'"
+    )
     parser.add_argument("--server", action="append", choices=list(peers.BY_NAME), metavar="NAME")
     for option, least, value, meaning in (
         ("--rounds", 1, plan.rounds, "of the peak"),
@@ -56,6 +61,9 @@ def parse() -> argparse.Namespace:
         text = f"{meaning} (%(default)s)"
         parser.add_argument(option, type=at_least(least), default=value, help=text, metavar="N")
     parser.add_argument("--quick", action="store_true", help="a glance: few, short rounds")
+    parser.add_argument(
+        "--clean", action="store_true", help="drop the bench's databases, measure nothing"
+    )
     parser.add_argument("--output", type=Path, default=RESULTS, help="a folder (bench/results)")
     parser.add_argument(
         "--publish",
@@ -84,9 +92,17 @@ def at_least(least: int) -> Callable[[str], int]:
     return whole
 
 
+def matching(pattern: str) -> list[str]:
+    found = fnmatch.filter(cases.BY_NAME, pattern)
+    if not found:
+        raise argparse.ArgumentTypeError(f"no case is called {pattern}")
+    return found
+
+
 def chosen(options: argparse.Namespace) -> tuple[list[cases.Case], list[peers.Peer]]:
+    names = [*(options.case or ()), *(options.cases or ())]
     return (
-        [cases.BY_NAME[name] for name in options.case or cases.BY_NAME],
+        [cases.BY_NAME[name] for name in names or cases.BY_NAME],
         [peers.BY_NAME[name] for name in options.server or peers.BY_NAME],
     )
 
@@ -136,6 +152,18 @@ def measure(options: argparse.Namespace) -> None:
         path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
 
 
+def clean() -> int:
+    """Drop both databases; 1 when one could not be reached."""
+    status = 0
+    for kind in (database.POSTGRESQL, database.SQLITE):
+        try:
+            database.drop(kind)
+        except UnavailableError as error:
+            say(f"not dropped: {error}")
+            status = 1
+    return status
+
+
 def load(paths: list[Path]) -> list[dict[str, Any]]:
     """Results of cases, in the cases' order; other files are passed over."""
     found = {}
@@ -146,30 +174,41 @@ def load(paths: list[Path]) -> list[dict[str, Any]]:
     return [found[name] for name in cases.BY_NAME if name in found]
 
 
-def summarise(folder: Path) -> None:
-    """table.md and chart.svg over all results of the folder; the table also to standard output."""
+def groups(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """The folder's results by page section: those on a database have one of their own."""
     results = load(sorted(folder.glob("*.json")))
-    if not results:
-        return
+    found: dict[str, list[dict[str, Any]]] = {"bench": [], "bench-database": []}
+    for case in results:
+        found["bench-database" if case["case"] in cases.DATABASE else "bench"].append(case)
+    return {group: some for group, some in found.items() if some}
+
+
+def summarise(folder: Path) -> None:
+    """A table and a chart of each group of results; the tables also to standard output."""
     titles = {peer.name: peer.title for peer in peers.ALL}
-    sections = [report.section(case, titles) for case in results]
-    text = "\n".join([*sections, report.about(results), ""])
-    (folder / "table.md").write_text(text)
     limits = {peer.name for peer in peers.ALL if peer.limit}
-    (folder / "chart.svg").write_text(chart(results, titles, limits))
-    print(text, end="")
+    for group, results in groups(folder).items():
+        sections = [report.section(case, titles) for case in results]
+        text = "\n".join([*sections, report.about(results), ""])
+        (folder / f"{group}.md").write_text(text)
+        (folder / f"{group}.svg").write_text(chart(results, titles, limits))
+        print(text, end="")
 
 
 def publish(folder: Path) -> None:
-    """The tables into the documentation, between its two marks, and the chart beside it."""
+    """Each group's tables into the documentation, between its two marks, and its chart beside."""
     page = (DOCS / "performance.md").read_text()
-    head, begin, rest = page.partition(MARKS[0])
-    _, end, tail = rest.partition(MARKS[1])
-    if not begin or not end:
-        raise SystemExit(f"docs/performance.md has no {' and '.join(MARKS)}")
-    tables = (folder / "table.md").read_text()
-    (DOCS / "performance.md").write_text(f"{head}{begin}\n\n{PICTURE}\n{tables}\n{end}{tail}")
-    shutil.copy(folder / "chart.svg", DOCS / "images" / "bench.svg")
+    for group in groups(folder):
+        marks = (f"<!-- {group}: begin -->", f"<!-- {group}: end -->")
+        head, begin, rest = page.partition(marks[0])
+        _, end, tail = rest.partition(marks[1])
+        if not begin or not end:
+            raise SystemExit(f"docs/performance.md has no {' and '.join(marks)}")
+        tables = (folder / f"{group}.md").read_text()
+        picture = PICTURE.format(group=group)
+        page = f"{head}{begin}\n\n{picture}\n{tables}\n{end}{tail}"
+        shutil.copy(folder / f"{group}.svg", DOCS / "images" / f"{group}.svg")
+    (DOCS / "performance.md").write_text(page)
 
 
 def check_floors(options: argparse.Namespace) -> int:
@@ -188,6 +227,8 @@ def main() -> int:
         summarise(options.output)
         publish(options.output)
         return 0
+    if options.clean:
+        return clean()
     if options.list:
         show_list(options)
         return 0

@@ -12,13 +12,18 @@ from pathlib import Path
 _CPUCLOCK_SCHED = 2
 
 
-def cpu_ns(pids: list[int]) -> int:
-    """CPU time of the processes so far; of one that has ended, none."""
-    total = 0
+def cpu_by_pid(pids: list[int]) -> dict[int, int]:
+    """CPU time of each process so far, in nanoseconds, without those that have ended."""
+    times = {}
     for pid in pids:
         with contextlib.suppress(OSError):
-            total += time.clock_gettime_ns((~pid << 3) | _CPUCLOCK_SCHED)
-    return total
+            times[pid] = time.clock_gettime_ns((~pid << 3) | _CPUCLOCK_SCHED)
+    return times
+
+
+def cpu_ns(pids: list[int]) -> int:
+    """CPU time of the processes so far; of one that has ended, none."""
+    return sum(cpu_by_pid(pids).values())
 
 
 def rss_mb(pids: list[int]) -> float:

@@ -1,53 +1,17 @@
-"""The cases: one request each, and how its answer is checked."""
+"""All cases, in the order of the tables."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
-from typing import Any
 
+from bench import database_cases
 from bench.apps import payloads, static
+from bench.case import Case
 
 _BOUNDARY = "quintette-bench-boundary"
 UPLOAD_BYTES = 1_000_000
 # django-bolt serves a project's own URLs below a prefix.
 MOUNTED = {"django-bolt": "/django/plain"}
-
-
-@dataclass(frozen=True)
-class Case:
-    """A request, and the answer that every server must give to it."""
-
-    name: str
-    title: str
-    path: str
-    answer: Any
-    """Parsed JSON, or the exact bytes."""
-    method: str = "GET"
-    body: bytes = b""
-    content_type: str = ""
-    connections: int = 64
-    environment: dict[str, str] = field(default_factory=dict)
-    """What the servers of this case are started with."""
-    path_of: dict[str, str] = field(default_factory=dict)
-    """Another path of a peer that has no free choice of it."""
-
-    def path_for(self, peer: str) -> str:
-        return self.path_of.get(peer, self.path)
-
-    def headers(self) -> dict[str, str]:
-        return {"Content-Type": self.content_type} if self.content_type else {}
-
-    def wrong(self, body: bytes) -> str | None:
-        """What is wrong with an answer, or None."""
-        if isinstance(self.answer, bytes):
-            right = body == self.answer
-        else:
-            try:
-                right = json.loads(body) == self.answer
-            except ValueError:
-                right = False
-        return None if right else f"answers {body[:80]!r}, which is not what the case expects"
 
 
 def _multipart(name: str, size: int) -> bytes:
@@ -108,8 +72,12 @@ CASES = [
         content_type=f"multipart/form-data; boundary={_BOUNDARY}",
         connections=16,
     ),
+    *database_cases.CASES,
 ]
 BY_NAME = {case.name: case for case in CASES}
 TYPED = frozenset({"hello", "params", "body", "json_1k", "json_10k"})
 DJANGO = frozenset({"django_view", "django_view_middleware"})
 STATIC = frozenset({"static_1k", "static_100k"})
+DATABASE = frozenset(case.name for case in database_cases.CASES)
+
+__all__ = ["BY_NAME", "CASES", "DATABASE", "DJANGO", "STATIC", "TYPED", "UPLOAD_BYTES", "Case"]

@@ -46,10 +46,10 @@ def _bar(
 ) -> str:
     name = row["server"]
     cpu = row["cpu_us_per_request"]
-    colour = OURS if name == "quintette" else LIMIT if name in limits else PEER
+    colour = OURS if name.startswith("quintette") else LIMIT if name in limits else PEER
     width = max(1.0, BARS_PX * cpu / longest)
     ratio = row["ratio_to_quintette"]
-    label = f"{cpu:.1f} us" + (f"  ({ratio:.2f} x)" if ratio and name != "quintette" else "")
+    label = f"{cpu:.1f} us" + (f"  ({ratio:.2f} x)" if ratio and ratio != 1 else "")
     return (
         _text(LEFT_PX - 8, y + 12, titles.get(name, name), anchor="end")
         + f'<rect x="{LEFT_PX}" y="{y}" width="{width:.1f}" height="{BAR_PX}" fill="{colour}"/>'

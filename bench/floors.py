@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from bench.cases import DATABASE
+
 Row = dict[str, Any]
 Rows = dict[tuple[str, str], Row]
 """By case and server."""
@@ -13,6 +15,9 @@ Rows = dict[tuple[str, str], Row]
 DJANGO_SERVERS = ("django-gunicorn", "django-granian", "django-uvicorn", "django-fastpysgi")
 P99_MAX_MS = 2.0
 OURS = "quintette"
+CPU = ("cpu_us_per_request", "CPU per request", "us")
+P50 = ("p50_ms", "median latency", "ms")
+"""Key in a row, name and unit of a figure."""
 
 
 @dataclass(frozen=True)
@@ -35,19 +40,40 @@ def check(rows: list[Row]) -> list[Verdict]:
         found.append(_cpu_at_most(by_key, case, ("fastapi",), 1 / 8))
     found.append(_cpu_at_most(by_key, "django_view", DJANGO_SERVERS, 0.5))
     found.append(_cpu_at_most(by_key, "django_view_middleware", DJANGO_SERVERS, 0.85))
-    cases = dict.fromkeys(row["case"] for row in rows)
+    cases = dict.fromkeys(row["case"] for row in rows if row["case"] not in DATABASE)
     found += [
         _rss_at_most(by_key, case, "fastapi") for case in cases if (case, "fastapi") in by_key
     ]
     found += [_p99_at_half_peak(by_key, case) for case in cases]
-    return found
+    return found + _database(by_key)
+
+
+def _database(rows: Rows) -> list[Verdict]:
+    """Of the ORM engine. A case of one client tells wall time by its median latency."""
+    orm, compiled, alone = "quintette-orm-async", "quintette-compiled", "db-twenty-alone"
+    bolt = ("bolt-queryset", "bolt-orm")
+    return [
+        _at_most(rows, "db-full10", orm, "django-async", 1 / 4),
+        _at_most(rows, "db-full10", orm, "bolt-orm", 1 / 2),
+        _at_most(rows, "db-full10", compiled, bolt, 1 / 6),
+        _at_most(rows, "db-full10", compiled, "fastapi-sqlalchemy", 1 / 8),
+        _at_most(rows, "db-full10", compiled, "libpq", 1.5),
+        _at_most(rows, "db-full10-sqlite", compiled, "quintette-django-msgspec", 1 / 6),
+        _rps_at_least(rows, "db-sync4", "quintette-sync-thread", 3, "quintette-sync-greenlet"),
+        _at_most(rows, alone, compiled, "quintette-compiled-in-turn", 1 / 4, P50),
+    ]
 
 
 def _compared(
-    rows: Rows, case: str, others: tuple[str, ...], floor: str, judge: Callable[[Row, Row], Verdict]
+    rows: Rows,
+    case: str,
+    others: tuple[str, ...],
+    floor: str,
+    judge: Callable[[Row, Row], Verdict],
+    mine: str = OURS,
 ) -> Verdict:
     """The judgement on our row and the cheapest of the others."""
-    ours = rows.get((case, OURS))
+    ours = rows.get((case, mine))
     theirs = [rows[case, other] for other in others if (case, other) in rows]
     if ours is None or not theirs:
         return Verdict(floor, None, "no results")
@@ -66,8 +92,30 @@ def _cpu_at_most(rows: Rows, case: str, others: tuple[str, ...], share: float) -
     return _compared(rows, case, others, floor, judge)
 
 
-def _rps_at_least(rows: Rows, case: str, other: str, share: float) -> Verdict:
-    floor = f"{case}: requests/s at least {share:.3g} of {other}'s"
+def _at_most(
+    rows: Rows,
+    case: str,
+    mine: str,
+    other: str | tuple[str, ...],
+    share: float,
+    figure: tuple[str, str, str] = CPU,
+) -> Verdict:
+    """One of our rows against another, or the cheapest of several, by a figure of both."""
+    key, name, unit = figure
+    others = (other,) if isinstance(other, str) else other
+    floor = f"{case}: {name} of {mine} at most {share:.3g} of {' or '.join(others)}'s"
+
+    def judge(ours: Row, theirs: Row) -> Verdict:
+        share_of_theirs = ours[key] / theirs[key]
+        detail = f"{ours[key]} {unit} / {theirs[key]} {unit} = {share_of_theirs:.3f}"
+        return Verdict(floor, ours[key] <= share * theirs[key], detail)
+
+    return _compared(rows, case, others, floor, judge, mine)
+
+
+def _rps_at_least(rows: Rows, case: str, other: str, share: float, mine: str = OURS) -> Verdict:
+    whose = "" if mine == OURS else f" of {mine}"
+    floor = f"{case}: requests/s{whose} at least {share:.3g} of {other}'s"
 
     def judge(ours: Row, theirs: Row) -> Verdict:
         detail = f"{ours['rps']:,} / {theirs['rps']:,} = {ours['rps'] / theirs['rps']:.3f}"
@@ -75,7 +123,7 @@ def _rps_at_least(rows: Rows, case: str, other: str, share: float) -> Verdict:
             detail += f" ({other} was bound by the client)"
         return Verdict(floor, ours["rps"] >= share * theirs["rps"], detail)
 
-    return _compared(rows, case, (other,), floor, judge)
+    return _compared(rows, case, (other,), floor, judge, mine)
 
 
 def _rss_at_most(rows: Rows, case: str, other: str) -> Verdict:

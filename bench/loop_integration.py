@@ -13,7 +13,7 @@ import sys
 from dataclasses import asdict
 
 from bench.apps import payloads
-from bench.cases import Case
+from bench.case import Case
 from bench.load.round import Round
 from bench.load.wrk import wrk
 from bench.places import RESULTS

@@ -22,6 +22,8 @@ COLUMNS = [
     "memory",
 ]
 
+DATABASE_COLUMN = "PostgreSQL's CPU"
+
 QUIET_LOAD = 2.5
 """The bench itself keeps two cores busy, and is in the average before all but its first case."""
 
@@ -40,6 +42,7 @@ def row(case: str, server: str, rounds: list[Round]) -> dict[str, Any]:
         "p50_ms": round(_median(r.p50_ms for r in rounds), 3),
         "p99_ms": round(_median(r.p99_ms for r in rounds), 3),
         "rss_mb": round(_median(r.rss_mb for r in rounds), 1),
+        "database_cpu_us": round(_median(r.database_cpu_us for r in rounds), 1),
         "errors": sum(r.errors for r in rounds),
         "client_cpu": round(client, 2),
         "client_bound": client >= CLIENT_BOUND,
@@ -65,9 +68,10 @@ def common_rate(rounds: list[RateRound]) -> dict[str, Any]:
     }
 
 
-def add_ratios(rows: list[dict[str, Any]], ours: str = "quintette") -> None:
-    """CPU per request as a multiple of ours: above 1, the row is dearer than we are."""
-    reference = next((r["cpu_us_per_request"] for r in rows if r["server"] == ours), None)
+def add_ratios(rows: list[dict[str, Any]]) -> None:
+    """CPU per request as a multiple of ours, of our first row: above 1, dearer than we are."""
+    ours = [r["cpu_us_per_request"] for r in rows if r["server"].startswith("quintette")]
+    reference = ours[0] if ours else None
     for each in rows:
         each["ratio_to_quintette"] = (
             round(each["cpu_us_per_request"] / reference, 2) if reference else None
@@ -112,9 +116,11 @@ def section(results: dict[str, Any], titles: dict[str, str]) -> str:
 
 
 def table(rows: list[dict[str, Any]], titles: dict[str, str]) -> str:
+    with_database = any(each.get("database_cpu_us") for each in rows)
+    columns = [*COLUMNS, DATABASE_COLUMN] if with_database else COLUMNS
     lines = [
-        f"| {' | '.join(COLUMNS)} |",
-        "|---|" + "---:|" * (len(COLUMNS) - 1),
+        f"| {' | '.join(columns)} |",
+        "|---|" + "---:|" * (len(columns) - 1),
     ]
     for each in rows:
         low, high = each["cpu_us_spread"]
@@ -126,6 +132,8 @@ def table(rows: list[dict[str, Any]], titles: dict[str, str]) -> str:
             f"| {_unit(each.get('p99_half_peak_ms'), 'ms')} "
             f"| {_unit(each.get('cpu_us_common_rate'), 'us')} | {each['rss_mb']} MB |"
         )
+        if with_database:
+            lines[-1] += f" {each['database_cpu_us']} us |"
         if each["errors"]:
             lines[-1] += f" **{each['errors']} errors**"
     return "\n".join(lines)

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, field
 from http.client import HTTPException
 from typing import Any
 
-from bench import report
-from bench.cases import Case
+from bench import database, report
+from bench.case import Case
 from bench.errors import UnavailableError
 from bench.load.openloop import RateRound, openloop
 from bench.load.round import Round
@@ -111,6 +111,9 @@ def run_case(case: Case, peers: list[Peer], plan: Plan) -> dict[str, Any]:
 
 def _start(case: Case, peer: Peer, plan: Plan) -> Entry:
     versions = peer.versions()
+    if case.database:
+        database.prepare(case.database)
+        versions |= database.server_version(case.database)
     tried: dict[str, float] = {}
     variant = peer.variants[0]
     if len(peer.variants) > 1:

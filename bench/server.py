@@ -13,13 +13,18 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.cases import Case
+from bench import database
+from bench.case import Case
 from bench.errors import UnavailableError
 from bench.places import BUILD, ROOT, STATIC
 
 READY_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
 SETTLE_TIMEOUT_S = 5.0
+RESTING_READS = 4
+"""The counters rest when so many reads in a row find no change."""
+SAID_MAX = 200
+"""Characters of a server's last words in the reason for leaving it out."""
 
 
 @dataclass
@@ -56,6 +61,8 @@ class Server:
         """Start it and wait for a right answer; UnavailableError when none comes."""
         self._log.parent.mkdir(parents=True, exist_ok=True)
         environment = os.environ | self.case.environment | self._launch.environment
+        if self.case.database:
+            environment |= database.environment(self.case.database)
         environment["PYTHONPATH"] = str(ROOT)
         environment["BENCH_STATIC_ROOT"] = str(STATIC)
         with self._log.open("wb") as log:
@@ -75,7 +82,8 @@ class Server:
             raise
 
     def check(self) -> None:
-        """One request; UnavailableError unless the answer is the case's."""
+        """One request; UnavailableError unless the answer is the case's, and so is the effect."""
+        before = self._counted()
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
             connection.request(
@@ -88,6 +96,21 @@ class Server:
         wrong = self.case.wrong(body)
         if response.status != 200 or wrong:
             raise UnavailableError(f"{self.name} {wrong or f'answers {response.status}'}")
+        added = self._counted() - before
+        if added != self.case.adds:
+            raise UnavailableError(f"{self.name} adds {added}, not {self.case.adds}")
+
+    def _counted(self) -> int:
+        """The counters' sum once it rests: requests of a load that has gone may still run."""
+        if not self.case.adds:
+            return 0
+        deadline = time.monotonic() + SETTLE_TIMEOUT_S
+        now, unchanged = database.counted(self.case.database), 0
+        while unchanged < RESTING_READS and time.monotonic() < deadline:
+            time.sleep(0.1)
+            last, now = now, database.counted(self.case.database)
+            unchanged = unchanged + 1 if now == last else 0
+        return now
 
     def pids(self) -> list[int]:
         """The started process and its descendants."""
@@ -117,6 +140,11 @@ class Server:
         for directory in self._launch.files:
             directory.cleanup()
 
+    def _last_words(self) -> str:
+        lines = self._log.read_text(errors="replace").split("\n")
+        said = next((line for line in reversed(lines) if line.strip()), "it said nothing")
+        return f"{said.strip()[:SAID_MAX]} ({self._log.relative_to(ROOT)})"
+
     def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + READY_TIMEOUT_S
         settled = None
@@ -133,7 +161,7 @@ class Server:
             code = process.poll()
             if code is not None:
                 raise UnavailableError(
-                    f"{self.name} ended with status {code}: {self._log.relative_to(ROOT)}"
+                    f"{self.name} ended with status {code}: {self._last_words()}"
                 )
             if time.monotonic() > min(deadline, settled or deadline):
                 raise UnavailableError(f"{self.name} {problem}: {self._log.relative_to(ROOT)}")

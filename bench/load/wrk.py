@@ -12,6 +12,8 @@ from bench.load.round import Round, run
 from bench.server import Server
 
 TIMEOUT_MARGIN_S = 30
+TIMEOUT_S = 10
+"""Of one request, which counts as an error then."""
 
 
 @dataclass
@@ -31,7 +33,8 @@ def wrk(server: Server, core: int, seconds: int) -> Round:
         raise UnavailableError("wrk is not installed (apt-get install wrk)")
     case = server.case
     command = [program, "-t1", f"-c{case.connections}", f"-d{seconds}s", "--latency"]
-    if case.method != "GET":
+    command += ["--timeout", f"{TIMEOUT_S}s"]
+    if case.method != "GET" or case.headers():
         command += ["-s", str(wrk_script(case))]
     spent = run(server, core, [*command, server.url], seconds + TIMEOUT_MARGIN_S)
     came = read(spent.output)
@@ -45,6 +48,7 @@ def wrk(server: Server, core: int, seconds: int) -> Round:
         errors=came.errors,
         rss_mb=spent.rss_mb,
         client_cpu=spent.client_cpu,
+        database_cpu_us=spent.database_cpu_ns / 1000 / max(came.requests, 1),
     )
 
 

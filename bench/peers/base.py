@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from bench.cases import Case
+from bench.case import Case
 from bench.errors import UnavailableError
 from bench.server import Launch
 

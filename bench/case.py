@@ -1,0 +1,52 @@
+"""What a case is: one request, and how its answer is checked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Case:
+    """A request, and the answer that every server must give to it."""
+
+    name: str
+    title: str
+    path: str
+    answer: Any
+    """Parsed JSON, or the exact bytes."""
+    method: str = "GET"
+    body: bytes = b""
+    content_type: str = ""
+    cookie: str = ""
+    connections: int = 64
+    environment: dict[str, str] = field(default_factory=dict)
+    """What the servers of this case are started with."""
+    path_of: dict[str, str] = field(default_factory=dict)
+    """Another path of a peer that has no free choice of it."""
+    canonical: Callable[[bytes], bytes] = bytes
+    """One of several right spellings of an answer that is compared as bytes."""
+    database: str = ""
+    """``postgresql`` or ``sqlite``: which of the bench's databases it is about."""
+    adds: int = 0
+    """What one request must add to the sum of the database's counters."""
+
+    def path_for(self, peer: str) -> str:
+        return self.path_of.get(peer, self.path)
+
+    def headers(self) -> dict[str, str]:
+        named = {"Content-Type": self.content_type, "Cookie": self.cookie}
+        return {name: value for name, value in named.items() if value}
+
+    def wrong(self, body: bytes) -> str | None:
+        """What is wrong with an answer, or None."""
+        if isinstance(self.answer, bytes):
+            right = self.canonical(body) == self.answer
+        else:
+            try:
+                right = json.loads(body) == self.answer
+            except ValueError:
+                right = False
+        return None if right else f"answers {body[:80]!r}, which is not what the case expects"
