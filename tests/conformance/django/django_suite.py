@@ -11,8 +11,8 @@ import sys
 import tarfile
 import tempfile
 import tomllib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import django
@@ -29,6 +29,10 @@ SHOWN_CHARS = 20_000
 
 class UnreachableError(Exception):
     """No index of packages answers."""
+
+
+class NoResultsError(Exception):
+    """The tests' process ended, or was ended, before its last test."""
 
 
 # --- the source distribution ------------------------------------------------------------
@@ -81,18 +85,21 @@ def _download(version: str, archive: Path) -> None:
 # --- lists ------------------------------------------------------------------------------
 
 
-def read_packages() -> list[str]:
-    lines = (HERE / "packages.txt").read_text().splitlines()
+def read_packages(file: str = "packages.txt") -> list[str]:
+    lines = (HERE / file).read_text().splitlines()
     return [line for line in lines if line and not line.startswith("#")]
 
 
-def read_exclusions() -> dict[str, str]:
-    """Test id -> reason, for the Django that is installed."""
-    data = tomllib.loads((HERE / "exclusions.toml").read_text())
+def read_exclusions(file: str = "exclusions.toml", **setting: str) -> dict[str, str]:
+    """Test id -> reason, for the Django that is installed. A group that has a list by the name of
+    a `setting` holds only where that is listed."""
+    data = tomllib.loads((HERE / file).read_text())
     found: dict[str, str] = {}
-    for group in data["exclusion"]:
+    for group in data.get("exclusion", ()):
         since = tuple(int(part) for part in group.get("since", "0").split("."))
         if django.VERSION[: len(since)] < since:
+            continue
+        if any(value not in group.get(name, [value]) for name, value in setting.items()):
             continue
         for test in group["tests"]:
             assert test not in found, f"{test} is excluded twice"
@@ -101,6 +108,21 @@ def read_exclusions() -> dict[str, str]:
 
 
 # --- a package --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Way:
+    """How Django's runtests.py is run."""
+
+    module: str
+    """Its ``__main__`` takes the options, the folder of the tests, the file for the results, and
+    runtests.py's arguments."""
+    options: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+OVER_QUINTETTE = Way("over_quintette")
+DJANGOS_HANDLERS = Way("over_quintette", ("--plain",))
 
 
 @dataclass
@@ -112,7 +134,7 @@ class Report:
     skipped: list[str]
     excluded: list[str]
     environment: list[str]
-    """Failing with Django's own handlers too: for want of a program, or because root may write
+    """Failing with Django's own parts too: for want of a program, or because root may write
     everywhere."""
     failed: list[str]
     """Failing over Quintette alone, and not excluded."""
@@ -123,13 +145,19 @@ class Report:
     output: str
 
 
-def run_package(tests: Path, package: str, exclusions: dict[str, str]) -> Report:
-    outcomes, output = _run(tests, [package])
+def run_package(
+    tests: Path,
+    package: str,
+    exclusions: Mapping[str, str],
+    ours: Way = OVER_QUINTETTE,
+    djangos: Way = DJANGOS_HANDLERS,
+) -> Report:
+    outcomes, output = run_tests(tests, [package], ours)
     bad = {name for name, outcome in outcomes.items() if outcome == "failed"}
     listed = {name for name in exclusions if name.startswith(f"{package}.")}
     environment: set[str] = set()
-    if bad - listed:
-        plain, _output = _run(tests, [package], "--plain")
+    if bad - listed and ours != djangos:
+        plain, _output = run_tests(tests, [package], djangos)
         environment = {name for name in bad - listed if plain.get(name) == "failed"}
     return Report(
         ran=len(outcomes),
@@ -144,16 +172,17 @@ def run_package(tests: Path, package: str, exclusions: dict[str, str]) -> Report
     )
 
 
-def _run(tests: Path, labels: Sequence[str], *options: str) -> tuple[dict[str, str], str]:
+def run_tests(tests: Path, labels: Sequence[str], way: Way) -> tuple[dict[str, str], str]:
+    """Test id -> outcome, and what was printed. Whatever runtests.py says at its end."""
     path = os.pathsep.join([str(HERE), str(ROOT / "python"), os.environ.get("PYTHONPATH", "")])
     with tempfile.TemporaryDirectory(prefix="quintette-django-") as folder:
         results = Path(folder) / "results.json"
-        command = [sys.executable, "-m", "over_quintette", *options, str(tests), str(results)]
+        command = [sys.executable, "-m", way.module, *way.options, str(tests), str(results)]
         done = subprocess.run(
             [*command, "--parallel=1", "--noinput", *labels],
             check=False,
             cwd=tests,
-            env={**os.environ, "PYTHONPATH": path.rstrip(os.pathsep)},
+            env={**os.environ, **way.environment, "PYTHONPATH": path.rstrip(os.pathsep)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -161,6 +190,17 @@ def _run(tests: Path, labels: Sequence[str], *options: str) -> tuple[dict[str, s
             timeout=RUN_SECONDS,
         )
         if not results.is_file():
-            raise RuntimeError(f"Django's tests did not run to their end:\n{done.stdout}")
+            raise NoResultsError(f"Django's tests did not run to their end:\n{done.stdout}")
         outcomes: dict[str, str] = json.loads(results.read_text())
     return outcomes, done.stdout
+
+
+def complaints(report: Report) -> str:
+    """Why a package is not all right: a line per reason."""
+    lines = [f"FAILS over Quintette alone: {name}" for name in report.failed]
+    lines += [f"excluded, but PASSES: {name}" for name in report.needless]
+    lines += [f"excluded, but there is NO SUCH TEST: {name}" for name in report.unknown]
+    # All of them may be for a database that has what this one lacks.
+    if not report.passed and len(report.skipped) < max(report.ran, 1):
+        lines.append("not one test passed")
+    return "".join(f"{line}\n" for line in lines)

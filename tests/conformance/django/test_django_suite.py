@@ -9,7 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from django_suite import SHOWN_CHARS, Report, read_exclusions, read_packages, run_package
+from django_suite import (
+    SHOWN_CHARS,
+    complaints,
+    read_exclusions,
+    read_packages,
+    run_package,
+)
 
 pytestmark = [pytest.mark.conformance, pytest.mark.slow]
 
@@ -26,17 +32,8 @@ def test_package(
         record_property(name, getattr(report, name))
     for name in ("skipped", "excluded", "environment", "failed"):
         record_property(name, len(getattr(report, name)))
-    complaints = _complaints(report)
-    assert not complaints, complaints + report.output[-SHOWN_CHARS:]
-
-
-def _complaints(report: Report) -> str:
-    lines = [f"FAILS over Quintette alone: {name}" for name in report.failed]
-    lines += [f"excluded, but PASSES: {name}" for name in report.needless]
-    lines += [f"excluded, but there is NO SUCH TEST: {name}" for name in report.unknown]
-    if not report.passed:
-        lines.append("not one test passed")
-    return "".join(f"{line}\n" for line in lines)
+    found = complaints(report)
+    assert not found, found + report.output[-SHOWN_CHARS:]
 
 
 def test_exclusions_belong_to_packages() -> None:

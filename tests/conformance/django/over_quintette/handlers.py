@@ -247,8 +247,8 @@ class AsyncServer:
         self._call = call
         self._exchange: Exchange
         router = _quintette.Router()
-        router.add_async("/")
-        router.add_async("/<path:rest>")
+        router.add_view("/")
+        router.add_view("/<path:rest>")
         self._server = _quintette.Server(
             router=router, django_async=self._django, on_error=self._on_error, limits=LIMITS
         )
