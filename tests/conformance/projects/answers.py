@@ -8,8 +8,17 @@ from dataclasses import dataclass, field
 import httpx
 
 # Server and Date say who answers and when; the rest is how a message is framed and for how long
-# the connection is kept (RFC 9110, 7.6.1 and 8.6), which is each server's own business.
-OWN_HEADERS = {"connection", "content-length", "date", "keep-alive", "server", "transfer-encoding"}
+# the connection is kept (RFC 9110, 7.6.1 and 8.6), which is each server's own business. With DEBUG
+# ours says in Server-Timing what a request's queries took (docs/queries.md).
+OWN_HEADERS = {
+    "connection",
+    "content-length",
+    "date",
+    "keep-alive",
+    "server",
+    "server-timing",
+    "transfer-encoding",
+}
 
 # In a form, or, as Wagtail has it, in the settings of the page's scripts.
 TOKEN = re.compile(r'(?:csrfmiddlewaretoken" value=|"CSRF_TOKEN": )"(\w{64})"')
