@@ -98,7 +98,8 @@ class Statement(NamedTuple):
     """What the compiler knows once it has written the SQL."""
 
     sql: str
-    parameter_count: int
+    parameter_counts: tuple[int, ...]
+    """Of each lookup: an `in` has one placeholder for all that are equal."""
     select: Any
     klass_info: Any
     annotation_col_map: Any
@@ -143,10 +144,12 @@ class SQLCompiler(_Django):  # type: ignore[misc]
 
     def _take(self, statement: Statement, found: list[Any]) -> Any:
         try:
-            parameters = self._parameters(_values(found) if statement.flags_written else found)
+            parameters, counts = self._parameters(
+                _values(found) if statement.flags_written else found
+            )
         except (EmptyResultSet, FullResultSet):  # of one condition; not of the whole, perhaps
             return super().as_sql()
-        if len(parameters) != statement.parameter_count:  # an `in` with equal values
+        if counts != statement.parameter_counts:
             return super().as_sql()
         self._statement = statement
         if not self.query.alias_map:
@@ -182,16 +185,19 @@ class SQLCompiler(_Django):  # type: ignore[misc]
             return None
         parameters = tuple(parameters)
         try:
-            flags_written = parameters != self._parameters(found)
-            if flags_written and parameters != self._parameters(_values(found)):
-                return None
+            found_parameters, counts = self._parameters(found)
+            flags_written = parameters != found_parameters
+            if flags_written:
+                found_parameters, counts = self._parameters(_values(found))
+                if parameters != found_parameters:
+                    return None
         except (EmptyResultSet, FullResultSet):
             return None
         expressions = [column[0] for column in self.select]
         converts = self.get_converters(expressions)
         return Statement(
             sql,
-            len(parameters),
+            counts,
             self.select,
             self.klass_info,
             self.annotation_col_map,
@@ -202,11 +208,11 @@ class SQLCompiler(_Django):  # type: ignore[misc]
             kept,
         )
 
-    def _parameters(self, found: list[Any]) -> tuple[Any, ...]:
+    def _parameters(self, found: list[Any]) -> tuple[tuple[Any, ...], tuple[int, ...]]:
+        """Those of all lookups, and how many each has."""
         connection = self.connection
-        return tuple(
-            chain.from_iterable(lookup.process_rhs(self, connection)[1] for lookup in found)
-        )
+        parts = [lookup.process_rhs(self, connection)[1] for lookup in found]
+        return tuple(chain.from_iterable(parts)), tuple(map(len, parts))
 
     def results_iter(
         self,

@@ -166,6 +166,13 @@ def test_equal_values_of_an_in(connection: Any) -> None:
         assert written(connection, queryset)[0] == djangos(connection, queryset)[0]
 
 
+def test_equal_values_of_one_in_and_different_ones_of_another(connection: Any) -> None:
+    """As many parameters in all, but not as many placeholders in each list."""
+    for keys, names in (([1, 2], ["a", "a"]), ([1, 1], ["a", "b"]), ([1, 2], ["c", "c"])):
+        queryset = User.objects.filter(pk__in=keys).filter(username__in=names)
+        assert written(connection, queryset)[0] == djangos(connection, queryset)[0]
+
+
 def test_a_value_out_of_range_makes_another_query(connection: Any) -> None:
     written(connection, User.objects.filter(pk=1))
     with pytest.raises(EmptyResultSet):
