@@ -3,13 +3,15 @@ in turn."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.db import NotSupportedError
 from django.db.transaction import Atomic, get_connection
 
-from quintette.concurrency import run
+from quintette.concurrency import patches, run
 from quintette.db.turns import Turns, ended
 
 _django_enter = Atomic.__enter__
@@ -67,6 +69,15 @@ def _exit(
         turns.leave(block)
 
 
+async def _where_queries_run(func: Callable[..., None], *args: Any) -> None:
+    """On a loop of `async_to_sync` those of the block are made in its caller's thread, and on that
+    thread's connection."""
+    if patches.is_called_from_sync():
+        await sync_to_async(func)(*args)
+    else:
+        await run(func, *args)
+
+
 async def _aenter(self: Any) -> None:
     if _turns(self) is None:
         engine = get_connection(self.using).settings_dict["ENGINE"]
@@ -74,7 +85,7 @@ async def _aenter(self: Any) -> None:
             f"'async with atomic()' needs an engine of Quintette's; "
             f"database {self.using or 'default'!r} has {engine!r}."
         )
-    await run(self.__enter__)
+    await _where_queries_run(self.__enter__)
 
 
 async def _aexit(
@@ -83,7 +94,7 @@ async def _aexit(
     error: BaseException | None,
     traceback: TracebackType | None,
 ) -> None:
-    await run(self.__exit__, kind, error, traceback)
+    await _where_queries_run(self.__exit__, kind, error, traceback)
 
 
 def install() -> None:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.db import NotSupportedError, connections, transaction
 from django.db.transaction import TransactionManagementError
 from pg_things import Thing, Things, backend_pid, names, sql
@@ -275,3 +276,28 @@ def test_a_transaction_of_the_thread_is_shared_by_its_loop(run: Any) -> None:
         assert run(main()) == {"outer", "inner"}
         raise ZeroDivisionError
     assert names() == set()
+
+
+@pytest.mark.usefixtures("pg")
+def test_an_atomic_block_on_a_loop_of_async_to_sync_holds_its_queries() -> None:
+    """As an asynchronous view has it under a WSGI server, or a test's client."""
+
+    async def fails() -> None:
+        async with transaction.atomic(using="pg"):
+            assert await Things.select_for_update().acount() == 0
+            await Things.acreate(name="undone")
+            raise ValueError("undo")
+
+    async def succeeds() -> None:
+        async with transaction.atomic(using="pg"):
+            await Things.acreate(name="outer")
+            with suppress(ValueError):
+                async with transaction.atomic(using="pg"):
+                    await Things.acreate(name="inner")
+                    raise ValueError
+
+    with pytest.raises(ValueError, match="undo"):
+        async_to_sync(fails)()
+    async_to_sync(succeeds)()
+    assert names() == {"outer"}
+    assert connections["pg"].get_autocommit()
