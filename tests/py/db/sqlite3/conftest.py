@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core import signals
 from django.db import connections
 from django.db.utils import ConnectionHandler
 
 from quintette._quintette import Poller
 from quintette.concurrency import patches
 from quintette.db import pool
-from quintette.db.sqlite3 import base
+from quintette.db.sqlite3 import base, reading
 
 Configure = Callable[..., Any]
 
@@ -27,6 +28,9 @@ def forget() -> None:
         del connections["sq"]
         del connections.settings["sq"]
     base._slow.pop("sq", None)
+    # ATOMIC_REQUESTS connects them for good, and the tests of other folders count receivers.
+    for signal in (signals.request_started, signals.request_finished):
+        signal.disconnect(dispatch_uid=reading.__name__)
 
 
 @pytest.fixture
