@@ -35,10 +35,12 @@ def of_all(func: Callable[..., Any]) -> bool:
 
 
 def of_function(func: Callable[..., Any]) -> bool:
-    """A method of a queryset, a manager or a model's instance: its database."""
+    """A method of a queryset, a manager or a model's instance: its database. So for the function
+    with which ``async for`` reads a queryset's next rows."""
     if all_wait():
         return True
-    alias = _alias(getattr(func, "__self__", None))
+    owner = getattr(func, "__self__", None)
+    alias = _alias(_iterated(func) if owner is None else owner)  # bool(owner) might be a query
     return alias is not None and waits(alias)
 
 
@@ -58,6 +60,13 @@ def of_cache(func: Callable[..., Any]) -> bool:
     from django.core.cache.backends.db import BaseDatabaseCache
 
     return all_wait() and isinstance(getattr(func, "__self__", None), BaseDatabaseCache)
+
+
+def _iterated(func: Any) -> Any:
+    """The queryset of BaseIterable's next_slice(), which has the iterable in its closure."""
+    if getattr(func, "__name__", None) != "next_slice" or len(func.__closure__ or ()) != 1:
+        return None
+    return getattr(func.__closure__[0].cell_contents, "queryset", None)
 
 
 def _alias(owner: Any) -> str | None:

@@ -10,6 +10,7 @@ import psycopg
 from django.db.backends.postgresql import base as django_base
 from psycopg import pq
 
+from quintette.concurrency import can_wait
 from quintette.db.postgresql.connection import PooledConnection
 from quintette.db.postgresql.session import changes_session
 
@@ -94,6 +95,7 @@ class _Counted:
     end of its scope is closed by resetting the session."""
 
     _conn: Any
+    _closed: bool
     _counted = False
 
     def execute(self, query: Any, *args: Any, **kwargs: Any) -> Any:
@@ -103,6 +105,11 @@ class _Counted:
         return super().execute(query, *args, **kwargs)  # type: ignore[misc]
 
     def close(self) -> None:
+        if isinstance(self._conn, PooledConnection) and not can_wait():
+            # An iterator that was dropped, and is collected where nothing can wait: it stays
+            # counted, so the session is reset when its task has ended.
+            self._closed = True
+            return
         super().close()  # type: ignore[misc]
         if self._counted:
             self._counted = False

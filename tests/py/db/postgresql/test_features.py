@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -437,3 +438,29 @@ def test_the_isolation_level_is_kept(run: Any, pg: dict[str, Any]) -> None:
         assert await in_greenlet(level) == "serializable"
 
     run(main())
+
+
+def test_iterators_that_are_dropped_on_the_loop(run: Any, monkeypatch: Any) -> None:
+    """Nothing can wait where the loop closes them: their cursors end with the session."""
+    ignored: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", ignored.append)
+
+    async def main() -> None:
+        await Thing.objects.using("pg").abulk_create([Thing(name=str(n)) for n in range(9)])
+
+        async def drop() -> None:
+            for _ in range(5):
+                iterator = aiter(Things.order_by("id").aiterator(chunk_size=3))
+                assert (await anext(iterator)).name == "0"
+                del iterator
+                assert await Things.acount() == 9
+
+        for _ in range(3):
+            await asyncio.create_task(drop())
+        await asyncio.sleep(0)
+        await pool.settled()
+        assert pool.stats()["pg"].cleaned == 3
+        assert await in_greenlet(sql, "SELECT count(*) FROM pg_cursors WHERE is_holdable") == [(0,)]
+
+    run(main())
+    assert not ignored
