@@ -26,6 +26,7 @@ class QuintetteConfig(AppConfig):
 
         self._watch_queries()
         checks.register(check_settings)
+        checks.register(check_databases)
         checks.register(check_compiled)
         checks.register(check_shapes)
         if sys.excepthook is _survive:
@@ -49,6 +50,21 @@ def check_settings(
     except ImproperlyConfigured as error:
         return [checks.Error(str(error), id="quintette.E001")]
     return []
+
+
+def check_databases(
+    app_configs: Sequence[AppConfig] | None, **kwargs: object
+) -> list[checks.CheckMessage]:
+    """Options of our engines that would only be met by the first query on an event loop."""
+    from django.db import connections
+
+    found: list[checks.CheckMessage] = []
+    for wrapper in connections.all():
+        try:
+            getattr(wrapper, "check_options", lambda: None)()
+        except ImproperlyConfigured as error:
+            found.append(checks.Error(str(error), id="quintette.E004"))
+    return found
 
 
 def check_compiled(

@@ -19,6 +19,7 @@ from psycopg import pq, sql
 
 from quintette.concurrency import can_wait
 from quintette.db import atomic, scope
+from quintette.db.compiled import pools as compiled_pools
 from quintette.db.pool import Kept, Pool, close_alias, parse_options, pools_here
 from quintette.db.postgresql import cursors
 from quintette.db.postgresql.connection import Connection, PooledConnection
@@ -99,6 +100,12 @@ class DatabaseWrapper(_Django):  # type: ignore[misc]
         factory = params["cursor_factory"]
         params["cursor_factory"] = _CURSORS.get(factory, factory)
         return params
+
+    def check_options(self) -> None:
+        """ImproperlyConfigured names the key that is wrong."""
+        options = self.settings_dict["OPTIONS"]
+        parse_options(self.alias, options.get("loop_pool", {}))
+        compiled_pools.parse_options(self.alias, options.get("compiled_pool", {}))
 
     @property
     def pool(self) -> Any:

@@ -90,6 +90,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def get_connection_params(self) -> dict[str, Any]:
         return dict(self._choose().params)
 
+    def check_options(self) -> None:
+        """ImproperlyConfigured names the key that is wrong."""
+        parse_options(self.alias, self._choose().options.get("loop_pool", {}))
+
     def _choose(self) -> Chosen:
         chosen = _chosen.get(self.alias)
         if chosen is None or not chosen.holds_for(self.settings_dict):
