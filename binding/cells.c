@@ -115,11 +115,10 @@ static PyObject *time_of(const char *base) {
 static PyObject *timestamp_of(const char *base, PyObject *zone) {
     int64_t usec = int64_at(base);
     int64_t days = usec / USEC_PER_DAY - (usec % USEC_PER_DAY < 0);
-    int64_t left = usec - days * USEC_PER_DAY;
     int year, month, day;
-    days += DAYS_TO_2000;
-    if (!in_range(days)) return NULL;
-    civil_of(days, &year, &month, &day);
+    if (!in_range(days + DAYS_TO_2000)) return NULL; /* -infinity among them */
+    civil_of(days + DAYS_TO_2000, &year, &month, &day);
+    int64_t left = usec - days * USEC_PER_DAY;
     int64_t sec = left / USEC_PER_SEC;
     return PyDateTimeAPI->DateTime_FromDateAndTime(
         year, month, day, (int)(sec / 3600), (int)(sec / 60 % 60), (int)(sec % 60),

@@ -20,10 +20,17 @@ static int64_t usec_of(int hour, int minute, int second, int usec) {
     return ((hour * 60 + minute) * INT64_C(60) + second) * USEC_PER_SEC + usec;
 }
 
-static int64_t delta_usec(PyObject *delta) {
-    return PyDateTime_DELTA_GET_DAYS(delta) * USEC_PER_DAY +
-           PyDateTime_DELTA_GET_SECONDS(delta) * USEC_PER_SEC +
-           PyDateTime_DELTA_GET_MICROSECONDS(delta);
+/* False: more than 292,471 years, which 64 bits do not hold. */
+static bool delta_usec(PyObject *delta, int64_t *ret) {
+    int64_t left = PyDateTime_DELTA_GET_SECONDS(delta) * USEC_PER_SEC +
+                   PyDateTime_DELTA_GET_MICROSECONDS(delta);
+    return !__builtin_mul_overflow((int64_t)PyDateTime_DELTA_GET_DAYS(delta), USEC_PER_DAY, ret) &&
+           !__builtin_add_overflow(*ret, left, ret);
+}
+
+static int raise_overflow(void) {
+    PyErr_SetString(PyExc_OverflowError, "a parameter exceeds 64 bits");
+    return -1;
 }
 
 static int datetime_of(PyObject *value, q5_param *ret) {
@@ -35,10 +42,11 @@ static int datetime_of(PyObject *value, q5_param *ret) {
                 PyDateTime_DATE_GET_SECOND(value), PyDateTime_DATE_GET_MICROSECOND(value));
     PyObject *offset = PyObject_CallMethod(value, "utcoffset", NULL);
     if (!offset) return -1;
+    int64_t east = 0; /* less than a day */
     if (offset == Py_None)
         *ret = (q5_param){.kind = Q5_PARAM_TIMESTAMP, .int64 = usec};
-    else
-        *ret = (q5_param){.kind = Q5_PARAM_TIMESTAMPTZ, .int64 = usec - delta_usec(offset)};
+    else if (delta_usec(offset, &east))
+        *ret = (q5_param){.kind = Q5_PARAM_TIMESTAMPTZ, .int64 = usec - east};
     Py_DECREF(offset);
     return 0;
 }
@@ -47,10 +55,7 @@ static int int_of(PyObject *value, q5_param *ret) {
     int overflow;
     long long number = PyLong_AsLongLongAndOverflow(value, &overflow);
     if (number == -1 && PyErr_Occurred()) return -1;
-    if (overflow) {
-        PyErr_SetString(PyExc_OverflowError, "a parameter exceeds 64 bits");
-        return -1;
-    }
+    if (overflow) return raise_overflow();
     *ret = (q5_param){.kind = Q5_PARAM_INT64, .int64 = number};
     return 0;
 }
@@ -67,6 +72,13 @@ static int text_of(PyObject *value, q5_param_kind kind, q5_param *ret) {
     return 0;
 }
 
+static int interval_of(PyObject *value, q5_param *ret) {
+    int64_t usec;
+    if (!delta_usec(value, &usec)) return raise_overflow();
+    *ret = (q5_param){.kind = Q5_PARAM_INTERVAL, .int64 = usec};
+    return 0;
+}
+
 static int moment_of(PyObject *value, q5_param *ret) {
     if (PyDateTime_Check(value)) return datetime_of(value, ret);
     if (PyDate_Check(value))
@@ -80,7 +92,7 @@ static int moment_of(PyObject *value, q5_param *ret) {
                                            PyDateTime_TIME_GET_SECOND(value),
                                            PyDateTime_TIME_GET_MICROSECOND(value))};
     else
-        *ret = (q5_param){.kind = Q5_PARAM_INTERVAL, .int64 = delta_usec(value)};
+        return interval_of(value, ret);
     return 0;
 }
 

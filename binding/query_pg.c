@@ -112,6 +112,8 @@ static q5_pg_take on_result(q5_pg_batch *batch, unsigned index, struct pg_result
     pg_run *run = batch->ctx;
     run->results[index] = result;
     if (index + 1U < batch->query_count) return Q5_PG_KEEP;
+    /* A project's code, which may cancel the task that waits: the run is on_done's from here on. */
+    run->wait->on_cancel = NULL;
     PyObject *made = batch->query_count > 1
                          ? tree_result(run, false)
                          : q5py_pg_result(run->pending->statement, &run->pool->library,

@@ -7,10 +7,10 @@ import msgspec
 import pytest
 import test_compiled_queries as queries
 from asgiref.sync import async_to_sync
-from compiled_models import City, Country
+from compiled_models import City, Country, ShoutedField
 from django.db import DataError, transaction
-from django.db.models import F
-from django.db.models.functions import TruncDate
+from django.db.models import DateTimeField, F, Value
+from django.db.models.functions import Cast, TruncDate
 from test_compiled_queries import SINGLE, cases, cities, optional, plain, related, state_of
 
 from quintette import _quintette
@@ -240,3 +240,56 @@ def test_a_loop_of_async_to_sync_sees_its_callers_transaction(alias):
         assert async_to_sync(names)() == ["Newtown"]
         transaction.set_rollback(True, using=alias)
     assert async_to_sync(names)() == []
+
+
+@pytest.mark.postgresql
+def test_a_projects_code_cancels_the_task_whose_rows_it_makes(loop, postgresql_alias, monkeypatch):
+    """It runs inside the connection's callback, which goes on with the run afterwards."""
+    waiting = []
+
+    def cancels(self, value, expression, connection):
+        waiting[0].cancel()
+        return value
+
+    monkeypatch.setattr(ShoutedField, "from_db_value", cancels)
+
+    @compiled
+    def shouted():
+        return City.objects.using(postgresql_alias).values_list("shouted", flat=True)
+
+    async def main():
+        waiting.append(asyncio.create_task(awaited(shouted())))
+        with pytest.raises(asyncio.CancelledError):
+            await waiting[0]
+        assert waiting.pop().cancelled()
+        waiting.append(asyncio.create_task(asyncio.sleep(0)))
+        assert await shouted()
+
+    loop.run_until_complete(main())
+
+
+@pytest.mark.postgresql
+def test_durations_that_64_bits_do_not_hold(loop, postgresql_alias):
+    @compiled
+    def longer(than: dt.timedelta):
+        found = City.objects.using(postgresql_alias).filter(took__gt=than)
+        return found.values_list("took", flat=True)
+
+    assert loop.run_until_complete(awaited(longer(-dt.timedelta(days=10**8))))
+    for than in (dt.timedelta.max, dt.timedelta.min):
+        with pytest.raises(OverflowError, match="64 bits"):
+            loop.run_until_complete(awaited(longer(than)))
+
+
+@pytest.mark.postgresql
+def test_moments_at_infinity(loop, postgresql_alias):
+    """PostgreSQL's least 64-bit number. Python has no such moment, nor has psycopg."""
+
+    @compiled
+    def first():
+        infinity = Cast(Value("-infinity"), DateTimeField())
+        found = City.objects.using(postgresql_alias).annotate(never=infinity)
+        return found.values_list("never", flat=True)
+
+    with pytest.raises(ValueError, match="Python cannot hold"):
+        loop.run_until_complete(awaited(first()))
