@@ -130,8 +130,6 @@ static PyMethodDef module_methods[] = {
     {"set_request_class", module_set_request_class, METH_O, set_request_class_doc},
     {"pg_pools", q5py_pg_pools, METH_O,
      "pg_pools(poller) -> dict: the open pools of that loop, by the database's alias"},
-    {"statement_json", (PyCFunction)(void (*)(void))q5py_statement_json, METH_FASTCALL,
-     q5py_statement_json_doc},
     {"keep_freed_memory", module_keep_freed_memory, METH_O, keep_freed_memory_doc},
     {"set_watch", q5py_set_watch, METH_VARARGS,
      "set_watch(request, query)\n\nWhat is told of each request and compiled query: see watch.h."},
@@ -195,7 +193,8 @@ static int module_exec(PyObject *module) {
         q5py_init_statement,      q5py_init_pending,        q5py_init_pg,
         q5py_init_sqlite,         q5py_init_cells,          q5py_init_param,
         q5py_init_statement_keys, q5py_init_watchdog,       q5py_init_django_results,
-        q5py_init_model_maker,    q5py_init_tree,
+        q5py_init_model_maker,    q5py_init_tree,           q5py_init_tuples,
+        q5py_init_rows,
     };
     if (intern_names(state) || import_all(state)) return -1;
     for (size_t i = 0; i < Q5_ARRAY_LEN(inits); i++)

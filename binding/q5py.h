@@ -94,6 +94,8 @@
     XX(pg_pool)        \
     XX(sqlite_file)    \
     XX(pg_results)     \
+    XX(rows)           \
+    XX(children)       \
     XX(model_maker)    \
     XX(statement_keys) \
     XX(django_handler) \

@@ -7,7 +7,9 @@
  *   query_pending.c    Pending: a call that runs when it is awaited
  *   query_pg.c         PgPool: PostgreSQL connections of our own on the loop
  *   query_sqlite.c     SqliteFile: a SQLite connection of our own
- *   query_django.c     what a connection of Django's has given -> the same results
+ *   query_django.c     what psycopg has received on a connection of Django's -> the same results
+ *   query_tuples.c     what sqlite3 has fetched -> cells
+ *   query_rows.c       Rows: rows that are there, and JSON of them with their to-many fields
  *   cells.c            cells -> what the database's Python driver gives for them
  *
  * Where no connection of our own can serve (a transaction, a thread, a type without a decoder), the
@@ -125,9 +127,12 @@ int q5py_statement_prepare(q5py_statement *statement, const uint32_t *oids, uint
 /* The driver's rows: a list of tuples. NULL with an exception. */
 PyObject *q5py_statement_rows(q5py_statement *statement, const q5_row_source *source,
                               const uint32_t *oids);
-/* JSON by the plan; children: of its slots, or NULL. Py_NotImplemented: see above. */
+/* JSON by the plan, which must be there; children: of its slots, or NULL. Py_NotImplemented: see
+ * above. */
 PyObject *q5py_statement_encode(q5py_statement *statement, const q5_row_source *source,
-                                const q5_children *const *children);
+                                q5_rows_mode mode, const q5_children *const *children);
+/* How the rows stand in the JSON of a call. */
+q5_rows_mode q5py_statement_rows_mode(const q5py_statement *statement);
 
 /* ---- query_tree.c */
 /* One call's results, in the order of statement->tree. A plain value. */
@@ -152,6 +157,11 @@ PyObject *q5py_tree_result(q5py_tree *tree);
 void q5py_tree_end(q5py_tree *tree);
 /* Fills statement->tree. 0, or -1 with an exception. */
 int q5py_tree_make(q5py_statement *statement);
+/* Rows whose first column is their parent's key, by the plan, which must be there. 0 with
+ * *ret_children, which is the caller's to destroy; 1: they must go through Python; -1 with an
+ * exception. */
+int q5py_children_read(q5py_statement *statement, const q5_row_source *source,
+                       const q5_children *const *slots, q5_children **ret_children);
 
 /* ---- query_pending.c */
 /* Steals the reference to arguments, a tuple. */
@@ -194,12 +204,31 @@ PyObject *q5py_pg_pools(PyObject *module, PyObject *poller);
  * 0: it must run elsewhere; -1 with an exception. */
 int q5py_sqlite_run(q5py_pending *pending, PyObject **ret_result);
 
-/* ---- query_django.c */
-/* statement_json(statement, rows): see its documentation. */
-PyObject *q5py_statement_json(PyObject *module, PyObject *const *args, Py_ssize_t count);
-extern const char q5py_statement_json_doc[];
+/* ---- query_tuples.c */
+#define Q5PY_MOMENT_SIZE 32 /* bytes of a date and time as text; the longest one has 26 */
 
-/* Those of cells.c and query_param.c only look up what the others use. */
+/* Some rows of a list of tuples as a source. What a cell points to is its row's, or stands in
+ * `moments` until the next one. */
+typedef struct q5py_tuples {
+    PyObject *rows; /* borrowed list */
+    Py_ssize_t next, end;
+    char (*moments)[Q5PY_MOMENT_SIZE]; /* owned: one per column */
+} q5py_tuples;
+
+/* 0, or -1 with an exception; end then too. The source is Q5_ECELL_RANGE at a value that no cell of
+ * SQLite's can be. */
+int q5py_tuples_begin(q5py_tuples *tuples, PyObject *rows, Py_ssize_t first, Py_ssize_t end,
+                      uint32_t columns);
+q5_row_source q5py_tuples_source(q5py_tuples *tuples);
+void q5py_tuples_end(q5py_tuples *tuples);
+
+/* ---- query_rows.c */
+/* Rows of a PGresult in binary format, of types that cells.c knows. reader keeps library, owner
+ * keeps result. A new reference, or NULL with an exception. */
+PyObject *q5py_rows_of_pg(q5py_statement *statement, PyObject *reader, const q5_pg_library *library,
+                          PyObject *owner, const PGresult *result);
+
+/* Those of cells.c, query_param.c and query_tuples.c only look up what they use. */
 int q5py_init_cells(PyObject *module, q5py_state *state);
 int q5py_init_param(PyObject *module, q5py_state *state);
 int q5py_init_query(PyObject *module, q5py_state *state);
@@ -209,5 +238,7 @@ int q5py_init_pending(PyObject *module, q5py_state *state);
 int q5py_init_pg(PyObject *module, q5py_state *state);
 int q5py_init_sqlite(PyObject *module, q5py_state *state);
 int q5py_init_django_results(PyObject *module, q5py_state *state);
+int q5py_init_tuples(PyObject *module, q5py_state *state);
+int q5py_init_rows(PyObject *module, q5py_state *state);
 
 #endif

@@ -134,12 +134,15 @@ static PyObject *raise_not_one(q5py_statement *self, uint64_t rows) {
     return NULL;
 }
 
+q5_rows_mode q5py_statement_rows_mode(const q5py_statement *self) {
+    return self->mode == Q5PY_MODE_LIST ? Q5_ROWS_ARRAY : Q5_ROWS_ONE;
+}
+
 PyObject *q5py_statement_encode(q5py_statement *self, const q5_row_source *source,
-                                const q5_children *const *children) {
+                                q5_rows_mode mode, const q5_children *const *children) {
     q5_buf out;
     q5_buf_init(&out, q5_alloc_default());
-    q5_row_writer writer = q5_row_writer_make(
-        self->plan, self->mode == Q5PY_MODE_LIST ? Q5_ROWS_ARRAY : Q5_ROWS_ONE, children);
+    q5_row_writer writer = q5_row_writer_make(self->plan, mode, children);
     int status = q5_row_writer_run(&writer, source, 0, &out);
     PyObject *result = NULL;
     if (self->mode == Q5PY_MODE_ONE &&
@@ -179,7 +182,8 @@ PyObject *q5py_statement_result(q5py_statement *self, const q5_row_source *sourc
     int planned = q5py_statement_prepare(self, oids, columns);
     if (planned < 0) return NULL;
     bool whole = self->tree_count == 1; /* what else is needed only Python can ask for now */
-    if (as_json && planned && whole && !in_python) return q5py_statement_encode(self, source, NULL);
+    if (as_json && planned && whole && !in_python)
+        return q5py_statement_encode(self, source, q5py_statement_rows_mode(self), NULL);
     PyObject *rows = q5py_statement_rows(self, source, oids);
     if (!rows) return NULL;
     PyObject *result = PyObject_CallMethodOneArg(

@@ -44,6 +44,31 @@ int q5py_tree_make(q5py_statement *self) {
 
 /* ---- rows ------------------------------------------------------------------------------------ */
 
+int q5py_children_read(q5py_statement *statement, const q5_row_source *source,
+                       const q5_children *const *slots, q5_children **ret_children) {
+    q5_children_config config = {.plan = statement->plan,
+                                 .source = statement->is_postgresql ? Q5_SOURCE_POSTGRESQL
+                                                                    : Q5_SOURCE_SQLITE,
+                                 .key_columns = 1,
+                                 .rows_max = Q5_CHILDREN_ROWS_MAX,
+                                 .bytes_max = SIZE_MAX, /* Python would take more for them */
+                                 .seed = hash_seed};
+    q5_children *children = q5_children_create(&config, q5_alloc_default());
+    if (!children) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    int status = q5_children_read(children, source, slots);
+    if (status == Q5_OK) {
+        *ret_children = children;
+        return 0;
+    }
+    q5_children_destroy(children);
+    if (status == Q5_ECELL_RANGE || status == Q5_ETOO_MANY) return 1;
+    q5py_raise_status(status);
+    return -1;
+}
+
 static bool has_steps(const q5py_statement *root) {
     for (uint16_t i = 0; i < root->tree_count; i++)
         if (!root->tree[i]->steps) return false;
@@ -82,7 +107,8 @@ static void find_slots(const q5py_tree *tree, const q5py_statement *statement,
 
 static int encode_root(q5py_tree *tree, const q5_row_source *source,
                        const q5_children *const *slots) {
-    PyObject *made = q5py_statement_encode(tree->root, source, slots);
+    PyObject *made =
+        q5py_statement_encode(tree->root, source, q5py_statement_rows_mode(tree->root), slots);
     if (!made) return -1;
     if (made != Py_NotImplemented) {
         tree->result = made;
@@ -90,26 +116,6 @@ static int encode_root(q5py_tree *tree, const q5_row_source *source,
     }
     Py_DECREF(made);
     return 1;
-}
-
-static int encode_children(q5py_tree *tree, q5py_statement *statement, const q5_row_source *source,
-                           const q5_children *const *slots) {
-    q5_children_config config = {.plan = statement->plan,
-                                 .source = statement->is_postgresql ? Q5_SOURCE_POSTGRESQL
-                                                                    : Q5_SOURCE_SQLITE,
-                                 .key_columns = 1,
-                                 .seed = hash_seed};
-    q5_children *children = q5_children_create(&config, q5_alloc_default());
-    if (!children) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    tree->children[tree->next] = children;
-    int status = q5_children_read(children, source, slots);
-    if (status == Q5_OK) return 0;
-    if (status == Q5_ECELL_RANGE) return 1;
-    q5py_raise_status(status);
-    return -1;
 }
 
 int q5py_tree_take(q5py_tree *tree, const q5_row_source *source, const uint32_t *oids,
@@ -124,8 +130,9 @@ int q5py_tree_take(q5py_tree *tree, const q5_row_source *source, const uint32_t 
     } else {
         const q5_children *slots[Q5PY_TREE_MAX];
         find_slots(tree, statement, slots);
-        rc = statement == tree->root ? encode_root(tree, source, slots)
-                                     : encode_children(tree, statement, source, slots);
+        rc = statement == tree->root
+                 ? encode_root(tree, source, slots)
+                 : q5py_children_read(statement, source, slots, &tree->children[tree->next]);
     }
     tree->next++;
     return rc;

@@ -10,12 +10,13 @@
 #include "q5/row.h"
 
 #define Q5_CHILDREN_KEY_MAX 8 /* columns of a key */
+#define Q5_CHILDREN_ROWS_MAX (UINT32_MAX / 2)
 
 typedef struct q5_children_config {
     const q5_row_plan *plan; /* of a child's JSON; its columns count from 0, the key included */
     q5_source source;
     uint32_t key_columns; /* the first so many columns are the key: 1 to Q5_CHILDREN_KEY_MAX */
-    size_t rows_max;      /* 0: 1,000,000 */
+    size_t rows_max;      /* at most Q5_CHILDREN_ROWS_MAX; 0: 1,000,000 */
     size_t bytes_max;     /* of JSON; 0: 256 MB */
     uint64_t seed;        /* of the hash: random where keys are a stranger's to choose */
 } q5_children_config;

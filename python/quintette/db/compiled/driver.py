@@ -74,11 +74,48 @@ def _binary(cls: Any) -> Any:
 
 def result_of(statement: _quintette.Statement, wrapped: Any, as_json: bool) -> Any:
     """Of a cursor that was asked for binary. NotImplemented: in text."""
+    return _read(statement, wrapped.cursor.pgresult, as_json)
+
+
+def rows_of(statement: _quintette.Statement, wrapped: Any) -> Any:
+    """The rows of a cursor that was asked for binary: Rows. NotImplemented: as result_of()."""
+    return _rows(statement, wrapped.cursor.pgresult)
+
+
+def fetched(statement: _quintette.Statement, wrapped: Any, count: int) -> Any:
+    """The next rows of a cursor on the server, at most so many: Rows. NotImplemented: as
+    result_of()."""
+    import psycopg
+    from psycopg import sql
+
+    on_server = wrapped.cursor
+    fetch = sql.SQL("FETCH FORWARD {} FROM {}").format(
+        sql.Literal(count), sql.Identifier(on_server.name)
+    )
+    with wrapped.db.wrap_database_errors, psycopg.Cursor(on_server.connection) as cursor:
+        cursor.execute(fetch, binary=True)
+        return _rows(statement, cursor.pgresult)
+
+
+def _address(result: Any) -> int | None:
+    """None: of another kind than ours reads."""
     from psycopg import pq
 
-    reader = pg_results()
-    result: Any = wrapped.cursor.pgresult
-    if reader is None or type(result) is not pq.PGresult:
+    if pg_results() is None or type(result) is not pq.PGresult:
+        return None
+    address: int = result.pgresult_ptr  # type: ignore[attr-defined]
+    return address
+
+
+def _read(statement: _quintette.Statement, result: Any, as_json: bool) -> Any:
+    reader, address = pg_results(), _address(result)
+    if reader is None or address is None:
         return NotImplemented
-    address: Any = result.pgresult_ptr  # type: ignore[attr-defined]
     return reader.read(statement, address, as_json)
+
+
+def _rows(statement: _quintette.Statement, result: Any) -> Any:
+    reader, address = pg_results(), _address(result)
+    if reader is None or address is None:
+        return NotImplemented
+    return reader.rows(statement, result, address)

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from quintette.db.shapes.plan import RowPlan
 
 CELL: Final = 0
 OPEN: Final = 1
@@ -26,6 +29,8 @@ class Node:
     """Whether the steps say everything; if not, only Python makes the values."""
     asks = False
     """Whether making the values runs further queries."""
+    plan: RowPlan | None = None
+    """Of a shape, from the row's first column on."""
 
     def steps(self, name: str) -> Iterator[Step]:
         raise NotImplementedError

@@ -22,6 +22,7 @@ from quintette.db.compiled.rewrite import rewrite
 from quintette.db.compiled.uses import native
 from quintette.db.shapes.beside import Apart, Beside, check_text
 from quintette.db.shapes.compiling import ShapeNode
+from quintette.db.shapes.reading import NotInC, Relations, fetched
 
 # Shared with binding/query.h.
 _MODES: Final = {
@@ -76,7 +77,11 @@ class Statement:
         self._maker: makers.Maker | None = None
         self._describe()
         self.in_c: _quintette.Statement | None = None
-        """Makes the results on Django's connection too; None: only Python can."""
+        """Makes the results on Django's connection too; None: only Python can, or there are to-many
+        fields."""
+        self._rows_in_c: _quintette.Statement | None = None
+        """Makes the JSON of rows that are there."""
+        self._relations: Relations | None = None
         self._named = ""
 
     def compiled(self) -> _quintette.Statement:
@@ -87,7 +92,9 @@ class Statement:
             slot.is_constant and not isinstance(slot.value, _CONSTANTS) for slot in self.sql.slots
         )
         described = [output.column for output in self.outputs]
-        encodes = all(column.value != columns.PYTHON for column in described)
+        more = self._selects_more()
+        encodes = not more and all(column.value != columns.PYTHON for column in described)
+        in_python = in_python or more
         in_python = in_python or (is_postgresql and self._in_other_zone())
         children = tuple(child.compiled() for child in self.children)
         if any(child.in_python for child in children):
@@ -107,8 +114,14 @@ class Statement:
             children,
         )
         self._named = self.sql.named()
+        if encodes and not self.is_empty and self.mode != tracing.EXISTS:
+            self._rows_in_c = statement
         self.in_c = statement if encodes and not in_python and not self.node.asks else None
         return statement
+
+    def _selects_more(self) -> bool:
+        """DISTINCT selects the terms of its order too, which are no part of a row."""
+        return bool(getattr(self.compiler, "has_extra_select", False))
 
     def _in_other_zone(self) -> bool:
         """C takes moments in UTC."""
@@ -183,16 +196,31 @@ class Statement:
         named = self.named_values(arguments)
         if self.in_c is not None and self.connection_vendor == "postgresql":
             result = self._run_in_c(self.in_c, connection, named, as_json)
-            if result is not NotImplemented:
-                return result
+        elif as_json and self._rows_in_c is not None:
+            result = self._json_in_c(self._rows_in_c, connection, named)
+        else:
+            result = NotImplemented
+        if result is not NotImplemented:
+            return result
         with connection.cursor() as cursor:
             cursor.execute(self._named, named)
             rows = cursor.fetchall()
-        if as_json and self.in_c is not None and self.connection_vendor == "sqlite":
-            result = _quintette.statement_json(self.in_c, rows)
-            if result is not NotImplemented:
-                return result
+        if self._selects_more():
+            rows = [row[: self.compiler.col_count] for row in rows]
         return self.json(rows) if as_json else self.objects(rows)
+
+    def _json_in_c(
+        self, statement: _quintette.Statement, connection: Any, values: dict[str, Any]
+    ) -> Any:
+        """Of rows that are there, so that to-many fields are asked for by their keys.
+        NotImplemented: C cannot make it; the statement only reads, so it may run once more."""
+        try:
+            rows = fetched(statement, connection, self._named, values)
+            if self._relations is None:
+                self._relations = Relations(self.alias)
+            return rows.json(self._relations.of_rows(self.node.plan, rows))
+        except NotInC:
+            return NotImplemented
 
     def named_values(self, arguments: Sequence[Any]) -> dict[str, Any]:
         """For the SQL's named() text."""

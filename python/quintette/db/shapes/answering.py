@@ -82,13 +82,13 @@ def _are_saved(result: Any) -> bool:
 
 def _get(selected: Selection[Any]) -> bytes:
     try:
-        return msgspec.json.encode(selected.get())
+        return selected.get_json()
     except selected.queryset.model.DoesNotExist as error:
         raise Http404(str(error)) from error
 
 
 def _first(selected: Selection[Any]) -> bytes:
-    return msgspec.json.encode(selected.first())
+    return selected.first_json()
 
 
 def _paged(kind: Any) -> Callable[[Selection[Any]], bytes]:
@@ -106,9 +106,9 @@ def _paged(kind: Any) -> Callable[[Selection[Any]], bytes]:
         queryset.query.clear_limits()
         whole: Selection[Any] = Selection(selected.shape, queryset)
         if kind is OffsetPage:
-            return msgspec.json.encode(whole.offset(low, size))
+            return whole.offset_json(low, size)
         if low % size:
             raise ResultError(f"rows {low} to {high} are no page of {size}: declare OffsetPage")
-        return msgspec.json.encode(whole.page(low // size + 1, size))
+        return whole.page_json(low // size + 1, size)
 
     return encode

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from django.db.models import QuerySet
 
 from quintette.db.shapes import fetch
-from quintette.db.shapes.plan import Many, RowPlan
+from quintette.db.shapes.plan import Many, Related, RowPlan
 
 # Keys of these types are equal where their values in the database's own format are.
 _KEYS = frozenset({
@@ -85,6 +85,16 @@ def check_text(parents: str) -> None:
         raise Apart("the rows depend on chance or on the time")
 
 
+def why_no_plain_key(query: Related) -> str:
+    """Why keys of parents and children cannot be compared as the database has them, or ""."""
+    key = query.key_field
+    if query.key_convert is not None or key is None:
+        return "a generic relation"
+    if key.get_internal_type() not in _KEYS or getattr(key, "db_collation", None):
+        return f"the key is a {type(key).__name__}"
+    return ""
+
+
 def _check(parents: QuerySet[Any]) -> None:
     query = parents.query
     if query.distinct_fields:
@@ -95,11 +105,9 @@ def _check(parents: QuerySet[Any]) -> None:
 
 def _children(plan: RowPlan, parents: QuerySet[Any], many: Many) -> Beside:
     query = many.query
-    key = query.key_field
-    if query.key_convert is not None or key is None:
-        raise Apart("a generic relation")
-    if key.get_internal_type() not in _KEYS or getattr(key, "db_collation", None):
-        raise Apart(f"the key is a {type(key).__name__}")
+    why = why_no_plain_key(query)
+    if why:
+        raise Apart(why)
     using = parents.db
     keys = parents.using(using).values(plan.terms[many.column].name)
     children = fetch.related(query, keys, using)

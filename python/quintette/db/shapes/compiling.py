@@ -3,7 +3,7 @@ quintette.db.compiled."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from django.db.models import QuerySet
@@ -11,7 +11,8 @@ from django.db.models import QuerySet
 from quintette.db.compiled import nodes
 from quintette.db.compiled.errors import CompileError
 from quintette.db.shapes import beside, binding, fetch, fieldtypes, selection
-from quintette.db.shapes.plan import Cell, Children, Many, Node, Object, Related, Row, RowPlan
+from quintette.db.shapes.plan import Children, Related, Row, RowPlan
+from quintette.db.shapes.tree import tree_of
 
 
 class ShapeNode(nodes.Node):
@@ -20,7 +21,8 @@ class ShapeNode(nodes.Node):
     def __init__(self, plan: RowPlan, first: int = 0) -> None:
         self._plan = plan
         self._first = first
-        tree = _tree(plan.root, first)
+        self.plan = None if first else plan
+        tree = tree_of(plan.root, first)
         self.in_c = tree is not None
         """Whether the steps say everything. Not: what Python makes of a column or of many rows,
         computed fields and those that keep a default."""
@@ -101,32 +103,3 @@ def laid_out(queryset: QuerySet[Any], shape: Any) -> Laid:
         except beside.Apart as why:
             apart = str(why)
     return Laid(fetch.columns(plan, prepared), ShapeNode(plan), children, apart)
-
-
-# Converters that change nothing in JSON: an Enum's member is its value there.
-_SAME_IN_JSON: tuple[type[Any], ...] = (fieldtypes.Member,)
-
-
-def _is_same_in_json(convert: Callable[[Any], Any] | None) -> bool:
-    return convert is None or convert is fieldtypes.to_bytes or isinstance(convert, _SAME_IN_JSON)
-
-
-def _tree(node: Node, first: int) -> nodes.Node | None:
-    if isinstance(node, Cell):
-        return nodes.Cell(first + node.column) if _is_same_in_json(node.convert) else None
-    if isinstance(node, Many):
-        listed = node.container in (list, tuple)
-        return nodes.Many(node.slot, first + node.column) if listed else None
-    if not isinstance(node, Object):
-        return None
-    config = node.shape.__struct_config__
-    plain = config.tag is None and not config.array_like and not config.omit_defaults
-    if not plain or len(node.members) != len(node.shape.__struct_fields__):
-        return None
-    members = []
-    for key, (_, member) in zip(node.shape.__struct_encode_fields__, node.members, strict=True):
-        inner = _tree(member, first)
-        if inner is None:
-            return None
-        members.append((key, inner))
-    return nodes.Object(members, -1 if node.null_column is None else first + node.null_column)

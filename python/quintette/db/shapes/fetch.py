@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from django.db import connections
-from django.db.models import F, Q, QuerySet, Window
+from django.db.models import F, Lookup, Q, QuerySet, Window
 from django.db.models.functions import RowNumber
 from django.db.models.lookups import GreaterThan, LessThanOrEqual
 
@@ -112,7 +112,8 @@ def key_batches(keys: list[Any], using: str) -> Iterator[list[Any]]:
 
 
 def related(query: Related, keys: Any, using: str) -> QuerySet[Any]:
-    """The related model's query set for these parents, with their key as an annotation.
+    """The related model's query set for these parents, with their key as an annotation. keys: what
+    stands behind `__in`, or a condition.
 
     The key comes first: conditions of the hooks on the same relation then get joins of their own,
     as after a related manager's all().
@@ -121,7 +122,7 @@ def related(query: Related, keys: Any, using: str) -> QuerySet[Any]:
     queryset = query.restrict(queryset, using)
     for hook in query.hooks:
         queryset = hook(queryset)
-    condition = Q(**{f"{KEY}__in": keys})
+    condition = Q(keys) if isinstance(keys, Lookup) else Q(**{f"{KEY}__in": keys})
     if queryset.query.is_sliced:
         queryset = queryset.all()
         condition &= _slice_of_each(queryset, using)

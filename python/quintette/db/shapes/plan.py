@@ -1,5 +1,5 @@
 """What a bound shape is: the columns of one query, the tree that a row becomes, and the further
-queries that fill its to-many fields. Read-only once made."""
+queries that fill its to-many fields. Read-only once made, but for what is kept in `layouts`."""
 
 from __future__ import annotations
 
@@ -98,6 +98,8 @@ class RowPlan:
     """(shape, field, annotation that the query set must bring)."""
     aggregates: bool = False
     build: Callable[[Row, Sequence[Children]], Any] = lambda row, children: None
+    layouts: dict[Any, Any] = field(default_factory=dict)
+    """What C is told of its columns; see quintette.db.shapes.reading."""
 
     @property
     def queries(self) -> int:

@@ -8,7 +8,8 @@ from typing import Any, Generic, Literal, TypeVar, overload
 import msgspec
 from django.db.models import Manager, Model, QuerySet
 
-from quintette.db.shapes import binding, fetch, keyset, waiting
+from quintette import _quintette
+from quintette.db.shapes import binding, fetch, keyset, reading, waiting
 from quintette.db.shapes.errors import PageError, ShapeError
 from quintette.db.shapes.pages import CursorPage, OffsetPage, Page
 from quintette.db.shapes.plan import RowPlan
@@ -88,18 +89,8 @@ class Selection(Generic[S]):
         queryset = self.queryset
         if args or kwargs:
             queryset = queryset.filter(*args, **kwargs)
-        if not queryset.query.is_sliced:
-            queryset = queryset.order_by()[:_GET_ROWS_MAX]
-        found = self._with(queryset).all()
-        model: Any = queryset.model
-        name = model._meta.object_name
-        if not found:
-            raise model.DoesNotExist(f"{name} matching query does not exist.")
-        if len(found) > 1:
-            count = f"more than {_GET_ROWS_MAX - 1}" if len(found) == _GET_ROWS_MAX else len(found)
-            raise model.MultipleObjectsReturned(
-                f"get() returned more than one {name} -- it returned {count}!"
-            )
+        found = self._with(_few(queryset)).all()
+        _check_only(queryset.model, len(found))
         return found[0]
 
     def first(self) -> S | None:
@@ -127,8 +118,17 @@ class Selection(Generic[S]):
 
     # --- JSON ---
 
+    def _writer(self, queryset: QuerySet[Any] | None = None) -> reading.Writer | None:
+        """None: the objects must be made."""
+        return reading.writer(self._plan, self._rows(queryset))
+
     def json(self) -> bytes:
-        """A JSON array of the objects."""
+        """A JSON array of the objects, which are not made for it where C can do without them. Of
+        objects that are there, else read anew by each call."""
+        if self._result is None:
+            found = _rows_of(self._writer())
+            if found is not None:
+                return found[0].array(found[1])
         return _encoder.encode(self.all())
 
     def stream(self, format: Format = "array", *, chunk_size: int = CHUNK_ROWS) -> Iterator[bytes]:
@@ -140,38 +140,89 @@ class Selection(Generic[S]):
         return pieces(chunk_size)
 
     def _lines(self, size: int) -> Iterator[bytes]:
-        for chunk in self._chunks(size):
-            yield _encoder.encode_lines(chunk)
+        writer, chunks = self._pieces(size)
+        for chunk in chunks:
+            yield _encoder.encode_lines(chunk) if writer is None else writer.lines(chunk)
 
     def _array(self, size: int) -> Iterator[bytes]:
         before = b"["
-        for chunk in self._chunks(size):
-            yield before + _encoder.encode(chunk)[1:-1]
+        writer, chunks = self._pieces(size)
+        for chunk in chunks:
+            items = _encoder.encode(chunk) if writer is None else writer.array(chunk)
+            yield before + items[1:-1]
             before = b","
         yield b"[]" if before == b"[" else b"]"
+
+    def _pieces(self, size: int) -> tuple[reading.Writer | None, Iterator[Any]]:
+        """Rows for the writer, or without one their objects."""
+        writer = self._writer()
+        if writer is not None:
+            try:
+                return writer, writer.chunks(size)
+            except reading.NotInC:
+                pass
+        return None, self._chunks(size)
+
+    def get_json(self) -> bytes:
+        """The only one; as ``get()``, without its object."""
+        found = _rows_of(self._writer(_few(self.queryset)))
+        if found is None:
+            return _encoder.encode(self.get())
+        writer, rows = found
+        _check_only(self.queryset.model, _count(rows))
+        return writer.array(rows)[1:-1]
+
+    def first_json(self) -> bytes:
+        """The first one, or ``null``."""
+        items = self._with(self._ordered()[:1]).json()
+        return b"null" if items == b"[]" else items[1:-1]
 
     # --- pages ---
 
     def page(self, number: int = 1, size: int = 50, *, total: bool = True) -> Page[S]:
         """A page by its number, from 1. ``total``: count all rows too, by a query of its own."""
-        if number < 1:
-            raise PageError("pages are counted from 1")
-        items, more, count = self._window((number - 1) * size, size, total)
-        return Page(items, number, size, count, more)
+        _check_page(number)
+        items, more = self._window((number - 1) * size, size)
+        return Page(items, number, size, self._total(total), more)
+
+    def page_json(self, number: int = 1, size: int = 50, *, total: bool = True) -> bytes:
+        """The JSON of that page, without its objects."""
+        _check_page(number)
+        items, more = self._window_json((number - 1) * size, size)
+        return _encoder.encode(Page(items, number, size, self._total(total), more))
 
     def offset(self, offset: int = 0, limit: int = 50, *, total: bool = True) -> OffsetPage[S]:
         """At most ``limit`` rows behind the first ``offset``."""
-        if offset < 0:
-            raise PageError("an offset is not negative")
-        items, more, count = self._window(offset, limit, total)
-        return OffsetPage(items, offset, limit, count, more)
+        _check_offset(offset)
+        items, more = self._window(offset, limit)
+        return OffsetPage(items, offset, limit, self._total(total), more)
 
-    def _window(self, offset: int, limit: int, total: bool) -> tuple[list[S], bool, int | None]:
+    def offset_json(self, offset: int = 0, limit: int = 50, *, total: bool = True) -> bytes:
+        """Their JSON, without their objects."""
+        _check_offset(offset)
+        items, more = self._window_json(offset, limit)
+        return _encoder.encode(OffsetPage(items, offset, limit, self._total(total), more))
+
+    def _total(self, wanted: bool) -> int | None:
+        return self.queryset.count() if wanted else None
+
+    def _window_rows(self, offset: int, limit: int) -> QuerySet[Any]:
+        """One more than are wanted, to tell whether there is a next page."""
         _check_size(limit)
-        rows = list(self._rows(self._ordered()[offset : offset + limit + 1]))
-        more = len(rows) > limit
+        return self._ordered()[offset : offset + limit + 1]
+
+    def _window(self, offset: int, limit: int) -> tuple[list[S], bool]:
+        rows = list(self._rows(self._window_rows(offset, limit)))
         items = fetch.objects(self._plan, rows[:limit], self.queryset.db)
-        return items, more, self.queryset.count() if total else None
+        return items, len(rows) > limit
+
+    def _window_json(self, offset: int, limit: int) -> tuple[Any, bool]:
+        """The items as msgspec.Raw; or, where C cannot make them, as a list."""
+        found = _rows_of(self._writer(self._window_rows(offset, limit)))
+        if found is None:
+            return self._window(offset, limit)
+        writer, rows = found
+        return msgspec.Raw(writer.array(rows and rows.part(0, limit))), _count(rows) > limit
 
     def cursor(
         self, after: str | None = None, size: int = 50, *, total: bool = False
@@ -179,24 +230,47 @@ class Selection(Generic[S]):
         """The page behind the cursor ``after`` in the query set's order: as fast for the last page
         as for the first, and without repeats when rows come and go. Raises ``CursorError``."""
         _check_size(size)
-        using = self.queryset.db
-        order = keyset.columns_of(self.queryset, using)
+        count = self._total(total)
+        order, queryset = self._behind(after, size)
+        rows = list(queryset)
+        items = fetch.objects(self._plan, rows[:size], self.queryset.db)
+        return CursorPage(items, self._next(order, rows[size - 1 :]), count)
+
+    def cursor_json(
+        self, after: str | None = None, size: int = 50, *, total: bool = False
+    ) -> bytes:
+        """The JSON of that page, without its objects."""
+        _check_size(size)
+        order, queryset = self._behind(after, size)
+        found = _rows_of(reading.writer(self._plan, queryset))
+        if found is None:
+            return _encoder.encode(self.cursor(after, size, total=total))
+        writer, rows = found
+        last: Sequence[Any] = ()
+        if rows is not None and len(rows) > size:
+            last = writer.reading.values(rows.part(size - 1, size + 1))
+        items: Any = msgspec.Raw(writer.array(rows and rows.part(0, size)))
+        return _encoder.encode(CursorPage(items, self._next(order, last), self._total(total)))
+
+    def _behind(self, after: str | None, size: int) -> tuple[list[Any], QuerySet[Any]]:
+        """The columns of the order, and the rows of a page and one more; behind the plan's columns
+        stand those of the order."""
+        order = keyset.columns_of(self.queryset, self.queryset.db)
         queryset = self.queryset.order_by(*(one.order for one in order))
         queryset.query.standard_ordering = True
-        count = self.queryset.count() if total else None
         if after is not None:
             values = keyset.decode(order, self.queryset.model, after)
             behind = keyset.condition(order, values)
             queryset = queryset.none() if behind is None else queryset.filter(behind)
         queryset = fetch.prepared(self._plan, queryset[: size + 1])
-        paths = [one.path for one in order]
-        rows = list(fetch.columns(self._plan, queryset, paths))
-        items = fetch.objects(self._plan, rows[:size], using)
-        if len(rows) <= size:
-            return CursorPage(items, None, count)
+        return order, fetch.columns(self._plan, queryset, [one.path for one in order])
+
+    def _next(self, order: list[Any], last: Sequence[Any]) -> str | None:
+        """last: the last row of the page and the one behind it; less than two: it is the end."""
+        if len(last) < 2:
+            return None
         at = len(self._plan.terms)
-        last = rows[size - 1][at : at + len(order)]
-        return CursorPage(items, keyset.encode(order, self.queryset.model, last), count)
+        return keyset.encode(order, self.queryset.model, last[0][at : at + len(order)])
 
     # --- asynchronous twins ---
 
@@ -237,6 +311,23 @@ class Selection(Generic[S]):
     ) -> AsyncIterator[bytes]:
         return waiting.iterated(self.queryset.db, self.stream(format, chunk_size=chunk_size))
 
+    async def aget_json(self) -> bytes:
+        return await self._here(self.get_json)
+
+    async def afirst_json(self) -> bytes:
+        return await self._here(self.first_json)
+
+    async def apage_json(self, number: int = 1, size: int = 50, *, total: bool = True) -> bytes:
+        return await self._here(self.page_json, number, size, total=total)
+
+    async def aoffset_json(self, offset: int = 0, limit: int = 50, *, total: bool = True) -> bytes:
+        return await self._here(self.offset_json, offset, limit, total=total)
+
+    async def acursor_json(
+        self, after: str | None = None, size: int = 50, *, total: bool = False
+    ) -> bytes:
+        return await self._here(self.cursor_json, after, size, total=total)
+
     async def apage(self, number: int = 1, size: int = 50, *, total: bool = True) -> Page[S]:
         return await self._here(self.page, number, size, total=total)
 
@@ -249,6 +340,48 @@ class Selection(Generic[S]):
         self, after: str | None = None, size: int = 50, *, total: bool = False
     ) -> CursorPage[S]:
         return await self._here(self.cursor, after, size, total=total)
+
+
+def _few(queryset: QuerySet[Any]) -> QuerySet[Any]:
+    """Enough rows to tell that there is more than one."""
+    return queryset if queryset.query.is_sliced else queryset.order_by()[:_GET_ROWS_MAX]
+
+
+def _check_only(model: Any, rows: int) -> None:
+    name = model._meta.object_name
+    if not rows:
+        raise model.DoesNotExist(f"{name} matching query does not exist.")
+    if rows > 1:
+        count = f"more than {_GET_ROWS_MAX - 1}" if rows == _GET_ROWS_MAX else rows
+        raise model.MultipleObjectsReturned(
+            f"get() returned more than one {name} -- it returned {count}!"
+        )
+
+
+def _rows_of(
+    writer: reading.Writer | None,
+) -> tuple[reading.Writer, _quintette.Rows | None] | None:
+    """None: the objects must be made. No rows: there can be none."""
+    if writer is None:
+        return None
+    try:
+        return writer, writer.rows()
+    except reading.NotInC:
+        return None
+
+
+def _count(rows: _quintette.Rows | None) -> int:
+    return 0 if rows is None else len(rows)
+
+
+def _check_page(number: int) -> None:
+    if number < 1:
+        raise PageError("pages are counted from 1")
+
+
+def _check_offset(offset: int) -> None:
+    if offset < 0:
+        raise PageError("an offset is not negative")
 
 
 def _check_size(size: int) -> None:

@@ -108,6 +108,20 @@ def moments(id: int):
     return cities().filter(id=id).values_list("seen", flat=True)
 
 
+def distinct_by_what_is_not_selected(limit: int):
+    ordered = cities().order_by("-population").values_list("name", "capital")
+    return ordered.distinct()[:limit]
+
+
+def test_an_order_that_distinct_selects(alias):
+    """Its terms are columns of the SQL, and no part of a row."""
+    query = compiled(distinct_by_what_is_not_selected)
+    expected = list(distinct_by_what_is_not_selected(3))
+    with atomic(using=alias):
+        assert query(3).get() == expected
+        assert query.json(3).get() == msgspec.json.encode(expected)
+
+
 # --- PostgreSQL -------------------------------------------------------------------------
 
 
