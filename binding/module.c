@@ -125,6 +125,9 @@ static PyMethodDef module_methods[] = {
      "request_started or request_finished."},
     {"can_wait", q5py_can_wait_py, METH_NOARGS,
      "can_wait() -> bool: whether the calling code runs in a greenlet of SyncCall"},
+    {"steppers", q5py_steppers, METH_NOARGS,
+     "steppers() -> list: the greenlets that step the SyncCalls the calling code runs in, the\n"
+     "innermost first. A greenlet's parent is the thread's own, whoever steps it."},
     {"wait_for", q5py_wait_for, METH_O,
      "wait_for(awaitable): its result; meanwhile the loop goes on. In a greenlet of SyncCall."},
     {"set_request_class", module_set_request_class, METH_O, set_request_class_doc},

@@ -36,6 +36,7 @@ struct sync_call {
     PyObject *func, *args, *kwargs; /* of call_python */
     worker *worker;                 /* owned while the call runs */
     PyGreenlet *stepper;            /* owned during a step: who is switched back to */
+    sync_call *outer;               /* borrowed during a step: whose code steps this one */
     PyGreenlet *waiting;            /* owned between steps: who is switched to */
     PyObject *awaited;              /* owned: what q5py_yield() hands out */
     PyObject *thrown;               /* owned: what it shall raise */
@@ -207,7 +208,7 @@ static void show_loop(q5py_state *state, PyObject *loop) {
 
 /* The greenlet runs until it waits or the call has ended. */
 static void run_on(sync_call *self) {
-    sync_call *outer = here.current;
+    self->outer = here.current;
     here.current = self;
     q5py_thread_locals_swap(&self->worker->locals);
     PyObject *loop = self->stands_still ? hide_loop(self->module) : NULL;
@@ -217,7 +218,8 @@ static void run_on(sync_call *self) {
     Py_DECREF((PyObject *)waiting);
     show_loop(self->module, loop);
     q5py_thread_locals_swap(&self->worker->locals);
-    here.current = outer;
+    here.current = self->outer;
+    self->outer = NULL;
     if (!done && !self->ended) { /* the greenlet could not be switched to, or was killed */
         self->exception = q5py_exception_take();
         self->ended = self->worker->last_call = true;
@@ -493,6 +495,15 @@ PyObject *q5py_can_wait_py(PyObject *module, PyObject *unused) {
     (void)module;
     (void)unused;
     return PyBool_FromLong(q5py_can_wait());
+}
+
+PyObject *q5py_steppers(PyObject *module, PyObject *unused) {
+    (void)module;
+    (void)unused;
+    PyObject *found = PyList_New(0);
+    for (sync_call *call = here.current; found && call; call = call->outer)
+        if (PyList_Append(found, (PyObject *)call->stepper)) Py_CLEAR(found);
+    return found;
 }
 
 /* ---- the type -------------------------------------------------------------------------------- */

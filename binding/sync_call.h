@@ -26,6 +26,7 @@ int q5py_yield(PyObject *awaited);
 /* Methods of the module. */
 PyObject *q5py_wait_for(PyObject *module, PyObject *awaitable);
 PyObject *q5py_can_wait_py(PyObject *module, PyObject *unused);
+PyObject *q5py_steppers(PyObject *module, PyObject *unused);
 
 int q5py_init_sync_call(PyObject *module, q5py_state *state);
 

@@ -17,6 +17,7 @@ import django
 import greenlet  # type: ignore[import-untyped]
 
 import quintette
+from quintette import _quintette
 
 # Kinds of files.
 PROJECT, LIBRARY, BOUNDARY = range(3)
@@ -61,9 +62,12 @@ def frames(frame: FrameType | None) -> Iterator[FrameType]:
     """From the innermost outwards; behind a greenlet's come those of who runs the greenlet. Ends
     where a request begins."""
     current: Any = greenlet.getcurrent()
+    steppers: list[Any] | None = None
     for _ in range(FRAMES_MAX):
         while frame is None:
-            current = current.parent
+            if steppers is None:
+                steppers = _quintette.steppers()
+            current = _runner(current, steppers)
             if current is None:
                 return
             frame = current.gr_frame
@@ -71,6 +75,15 @@ def frames(frame: FrameType | None) -> Iterator[FrameType]:
             return
         yield frame
         frame = frame.f_back
+
+
+def _runner(current: Any, steppers: list[Any]) -> Any:
+    """Who runs that greenlet. Ours have the thread's own as their parent, whoever steps them; those
+    that a project makes inside them do not."""
+    parent = current.parent
+    if steppers and parent is not None and parent.parent is None:
+        return steppers.pop(0)
+    return parent
 
 
 def kind_of(path: str) -> int:
@@ -90,16 +103,20 @@ def _classified(path: str) -> int:
 
 
 def find(frame: FrameType | None) -> Line | None:
-    """The innermost line of the project; of a template, where one is being rendered."""
+    """The innermost line of the project; of a template, where one is being rendered. Of a compiled
+    query that has no such line, since its handler has returned, where it is defined."""
+    declared = None
     for at in frames(frame):
         code = at.f_code
         if code.co_name == "render_annotated":
             line = _line_of_template(at.f_locals.get("self"))
             if line is not None:
                 return line
+        elif code.co_qualname == "Statement.run":
+            declared = at.f_locals["self"].function or declared
         if kind_of(code.co_filename) == PROJECT:
             return Line(code.co_filename, at.f_lineno, code.co_qualname)
-    return caller.get() or _line_of_task()
+    return caller.get() or _line_of_task() or (declared and of_function(declared))
 
 
 def _line_of_task() -> Line | None:

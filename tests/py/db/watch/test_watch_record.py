@@ -10,6 +10,7 @@ from django.template import Context, Engine
 from watch_app.models import COUNT, City, Country, Tag
 from watch_forms import add, here, on_loop, remove
 
+from quintette import concurrency
 from quintette.db import watch
 from quintette.db.compiled import compiled
 from quintette.db.compiled.statement import Statement
@@ -67,6 +68,23 @@ def test_asynchronous_orm_has_the_line_of_its_coroutine(alias):
 
     record, line = on_loop(code())
     assert [query.line.number for query in record.queries] == [line, line + 1]
+
+
+def test_line_of_a_coroutine_that_a_greenlet_waits_for(alias):
+    """As an asynchronous view behind synchronous middleware."""
+    at = []
+
+    async def view():
+        at.append(line_here(1))
+        await City.objects.using(alias).acount()
+
+    async def code():
+        with watch.recorded() as record:
+            await concurrency.run(lambda: concurrency.wait_for(view()))
+        return record
+
+    [query] = on_loop(code()).queries
+    assert query.line.number == at[0]
 
 
 def test_threads_of_djangos_engines_have_the_line_of_their_coroutine(tmp_path):
