@@ -53,12 +53,12 @@ def find(name: str, method: str, args: dict[str, str]) -> Target | CompiledQuery
 
 
 def value_for(query: CompiledQuery[Any, Any], name: str, text: str) -> Any:
-    """Of a compiled query's parameter: texts as they are, the rest as JSON."""
-    function = inspect.unwrap(query)
-    declared, _ = read(function)
-    kinds = {one.name: one.described()[1] for one in declared}
-    if kinds.get(name) is str:
-        return text
+    """Of a compiled query's parameter: texts as they are, but null where they may be None, and the
+    rest as JSON."""
+    declared, _ = read(inspect.unwrap(query))
+    parameter = next((one for one in declared if one.name == name), None)
+    if parameter is not None and parameter.kind is str and not parameter.many:
+        return None if parameter.optional and text == "null" else text
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError:

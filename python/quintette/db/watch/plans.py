@@ -18,6 +18,7 @@ from django.db import Error, transaction
 LARGE_TABLE_ROWS = 5_000
 PLAN_TIMEOUT_MS = 2_000
 _EXPLAINED = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "VALUES", "(")
+_PLACEHOLDER = re.compile(r"%s|%\(\w+\)s")
 _IDENTIFIER = r'(?:"((?:[^"]|"")+)"|([A-Za-z_]\w*))'
 # Of a filter as PostgreSQL writes it: `(country_id = 7)`, `((name)::text = 'x'::text)`.
 _PG_COMPARED = re.compile(rf"\(\(*{_IDENTIFIER}\)?(?:::[a-z ]+)?\)? (?:=|<|>|<=|>=|IS) ")
@@ -33,8 +34,11 @@ class Plan(NamedTuple):
     hints: list[str]
 
 
-def can_explain(sql: str) -> bool:
-    """Of several statements EXPLAIN would be that of the first, and the others would run."""
+def can_explain(sql: str, params: Any) -> bool:
+    """Of several statements EXPLAIN would be that of the first, and the others would run. Those of
+    executemany() have lost their parameters."""
+    if params is None and _PLACEHOLDER.search(sql):
+        return False
     text = sql.strip()
     return text.upper().startswith(_EXPLAINED) and ";" not in text.rstrip(";")
 
@@ -44,7 +48,7 @@ def explain(connection: Any, sql: str, params: Any, *, read_only: bool = False) 
     as it was. read_only: nor can a function write that the planner calls; outside of a transaction.
     """
     how = {"postgresql": _postgresql, "sqlite": _sqlite}.get(connection.vendor)
-    if how is None or not can_explain(sql):
+    if how is None or not can_explain(sql, params):
         return None
     try:
         with _apart(connection), connection.cursor() as cursor:
@@ -116,13 +120,17 @@ def _postgresql_hints(cursor: Any, node: dict[str, Any]) -> Iterator[str]:
     if node["Node Type"] != "Seq Scan" or "Filter" not in node:
         return
     table = node["Relation Name"]
-    cursor.execute("SELECT reltuples::bigint FROM pg_class WHERE oid = to_regclass(%s)", [table])
+    cursor.execute(
+        "SELECT reltuples::bigint FROM pg_class WHERE oid = to_regclass(quote_ident(%s))", [table]
+    )
     found = cursor.fetchone()
     rows = found[0] if found else -1
     if rows < LARGE_TABLE_ROWS:
         return
     cursor.execute(
-        "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0", [table]
+        "SELECT attname FROM pg_attribute"
+        " WHERE attrelid = to_regclass(quote_ident(%s)) AND attnum > 0",
+        [table],
     )
     known = {name for (name,) in cursor.fetchall()}
     columns = _compared(node["Filter"], known)

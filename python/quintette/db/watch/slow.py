@@ -54,7 +54,8 @@ class Planner:
 
     def take(self, slow: Slow) -> bool:
         """False: the query is logged without a plan."""
-        if not plans.can_explain(slow.query.sql) or not self._is_due(slow.query.sql):
+        query = slow.query
+        if not plans.can_explain(query.sql, query.params) or not self._is_due(query.sql):
             return False
         try:
             self._waiting.put_nowait(slow)
@@ -138,13 +139,19 @@ def log(slow: Slow, plan: plans.Plan | None) -> None:
 def parameters(params: Any, *, values: bool) -> str:
     """Them, or their types."""
     found = list(params.values()) if isinstance(params, Mapping) else list(params)
-    return ", ".join(repr(value) if values else type(value).__name__ for value in found)
+    return ", ".join(_shown(value) if values else type(value).__name__ for value in found)
+
+
+def _shown(value: Any) -> str:
+    """Without the wrappers that tell psycopg an integer's width."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_shown, value))}]"
+    is_wrapped = isinstance(value, int) and not isinstance(value, bool)
+    return int.__repr__(value) if is_wrapped else repr(value)
 
 
 def _plan_of(query: Query) -> plans.Plan | None:
     """In a transaction that may not write: not even a function that the planner calls."""
-    if query.params is None and "%s" in query.sql:
-        return None  # of executemany()
     connection: Any = connections[query.alias]
     try:
         return plans.explain(connection, query.sql, query.params, read_only=True)

@@ -2,10 +2,11 @@
 
 import io
 import re
+from contextlib import suppress
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connections, transaction
+from django.db import DatabaseError, connections, transaction
 from django.http import HttpResponse
 from django.test import override_settings
 from django.urls import path
@@ -17,59 +18,104 @@ from quintette.db.compiled import CompiledQuery
 from quintette.db.watch.endpoints import NotFoundError, Target, find, value_for
 
 api = API()
-USING = "watch_sqlite"
+using = ""  # the database of this test
 
 
-@compiled
-def by_name(name: str, limit: int = 3):
-    return City.objects.using("watch_sqlite").filter(name=name)[:limit]
+def _by_name(alias):
+    @compiled
+    def by_name(name: str | None, limit: int = 3):
+        found = City.objects.using(alias).order_by("id")
+        return found.filter(name=name)[:limit] if name is not None else found[:limit]
+
+    return by_name
+
+
+watch_sqlite, watch_postgresql = _by_name("watch_sqlite"), _by_name("watch_postgresql")
 
 
 @api.get("/cities")
 def cities(name: str = "city 1") -> list[str]:
-    return [city.country.name for city in City.objects.using(USING).exclude(name=name)]
+    return [city.country.name for city in City.objects.using(using).exclude(name=name)]
 
 
 @api.get("/one/{pk}")
 async def one(pk: int) -> str:
-    return (await City.objects.using(USING).aget(pk=pk)).name
+    return (await City.objects.using(using).aget(pk=pk)).name
 
 
 @api.post("/tags")
 def add_tag(word: str) -> int:
-    return Tag.objects.using(USING).create(word=word).pk
+    return Tag.objects.using(using).create(word=word).pk
+
+
+@api.get("/compiled")
+async def compiled_cities(name: str = "city 1") -> list[str]:
+    return globals()[using].json(name)
 
 
 @api.post("/async-tags")
 async def add_tag_asynchronously(word: str) -> int:
     tag = Tag(word=word)
-    await tag.asave(using=USING)
+    await tag.asave(using=using)
     return tag.pk
 
 
 @api.post("/in-transaction")
 async def add_tag_in_transaction(word: str) -> int:
-    async with transaction.atomic(using=USING):
+    async with transaction.atomic(using=using):
         tag = Tag(word=word)
-        await tag.asave(using=USING)
+        await tag.asave(using=using)
     return tag.pk
 
 
+def failing(alias):
+    """A statement that only the database refuses."""
+    with connections[alias].cursor() as cursor:
+        cursor.execute("SELECT nothing FROM watch_app_tag")
+
+
+def refused(request):
+    Tag.objects.using(using).count()
+    with suppress(DatabaseError):
+        failing(using)
+    return HttpResponse("refused")
+
+
+def write_durably(request):
+    with transaction.atomic(using=using, durable=True):
+        return HttpResponse(Tag.objects.using(using).create(word="x").pk)
+
+
+async def asynchronous(request):
+    return HttpResponse(await Tag.objects.using(using).acount())
+
+
 def broken(request):
-    Tag.objects.using(USING).count()
+    Tag.objects.using(using).count()
     raise ValueError("broken")
 
 
+def in_sql(request):
+    with connections[using].cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM watch_app_tag WHERE word LIKE 'a%'")
+        cursor.executemany("UPDATE watch_app_tag SET word = %s WHERE id = %s", [("a", 1), ("b", 2)])
+    return HttpResponse("done")
+
+
 def add_tag_in_django(request):
-    return HttpResponse(Tag.objects.using(USING).create(word="x").pk)
+    return HttpResponse(Tag.objects.using(using).create(word="x").pk)
 
 
 def page(request, number):
-    return HttpResponse(City.objects.using(USING).filter(pk=number).count())
+    return HttpResponse(City.objects.using(using).filter(pk=number).exists())
 
 
 urlpatterns = [
     path("broken/", broken),
+    path("refused/", refused),
+    path("durable/", write_durably),
+    path("in-sql/", in_sql),
+    path("async/", asynchronous),
     path("tags/", add_tag_in_django),
     path("page/<int:number>/", page, name="page"),
     path("api/", api.urls),
@@ -77,10 +123,11 @@ urlpatterns = [
 
 
 @pytest.fixture(autouse=True)
-def project(watch_sqlite):
+def project(alias, monkeypatch):
+    monkeypatch.setitem(globals(), "using", alias)
     with override_settings(ROOT_URLCONF=__name__):
         yield
-    connections[watch_sqlite].close()
+    connections[alias].close()
 
 
 def explain(*args):
@@ -118,24 +165,26 @@ def place(request, monkeypatch):
     monkeypatch.setattr(engines, "all_wait", lambda: request.param == "loop")
 
 
-@pytest.mark.parametrize("url", ["POST /api/tags?word=x", "POST /api/async-tags?word=x", "/tags/"])
+@pytest.mark.parametrize(
+    "url", ["POST /api/tags?word=x", "POST /api/async-tags?word=x", "/tags/", "/durable/"]
+)
 def test_what_is_written_is_rolled_back(url, place):
-    before = Tag.objects.using(USING).count()
+    before = Tag.objects.using(using).count()
     text = explain(url)
     assert " -> 200: " in text
     assert "INSERT INTO" in text
-    assert Tag.objects.using(USING).count() == before
-    assert not connections[USING].in_atomic_block
+    assert Tag.objects.using(using).count() == before
+    assert not connections[using].in_atomic_block
 
 
 def test_transactions_of_the_endpoint_are_rolled_back(monkeypatch):
     monkeypatch.setattr(engines, "all_wait", lambda: True)
-    before = Tag.objects.using(USING).count()
+    before = Tag.objects.using(using).count()
     text = explain("POST /api/in-transaction?word=x")
     assert " -> 200: " in text
     assert "SAVEPOINT" in text
     assert "in add_tag_in_transaction" in text
-    assert Tag.objects.using(USING).count() == before
+    assert Tag.objects.using(using).count() == before
 
 
 def test_error_of_the_endpoint():
@@ -143,10 +192,64 @@ def test_error_of_the_endpoint():
     assert text.startswith("GET /broken/ -> 500: 1 query in ")
 
 
-def test_compiled_query():
-    text = explain(f"{__name__}.by_name", "--arg", "name=city 1", "--arg", "limit=2")
+def test_plans_after_a_statement_that_failed(place):
+    text = explain("/refused/")
+    assert text.startswith("GET /refused/ -> 200: 2 queries in ")
+    _, counted, failed = re.split(r"^\d\. ", text, flags=re.MULTILINE)
+    assert "no plan: " not in counted
+    assert "plan:\n" in counted
+    assert ", failed, " in failed
+    assert "no plan: " in failed
+
+
+def test_plans_of_what_was_asked_in_sql():
+    text = explain("/in-sql/")
+    _, counted, updated = re.split(r"^\d\. ", text, flags=re.MULTILINE)
+    assert "plan:\n" in counted
+    assert "plan" not in updated
+
+
+def test_parameters_are_shown_as_the_endpoint_gave_them(alias):
+    text = explain("page", "--arg", "number=7")
+    assert "   parameters: 1, 7\n" in text
+
+
+def test_line_of_an_asynchronous_view(place):
+    assert "test_watch_explain.py" in line_of_the_query(explain("/async/"))
+
+
+def test_line_of_a_compiled_query_that_the_handler_returned(place):
+    line = line_of_the_query(explain("/api/compiled"))
+    assert line.endswith("in _by_name.<locals>.by_name")
+
+
+def line_of_the_query(text):
+    return next(line for line in text.splitlines() if line.startswith("1. "))
+
+
+def test_compiled_query(alias):
+    text = explain(f"{__name__}.{alias}", "--arg", "name=city 1", "--arg", "limit=2")
     assert text.startswith("by_name(): 1 query in ")
     assert "parameters: 'city 1', 2" in text
+
+
+def test_compiled_query_without_a_text(alias):
+    text = explain(f"{__name__}.{alias}", "--arg", "name=null", "--arg", "limit=2")
+    assert text.startswith("by_name(): 1 query in ")
+    assert "WHERE" not in text
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ([], "misses the argument 'name'"),
+        (["name=x", "nonsense=1"], "unexpected keyword argument 'nonsense'"),
+        (["name=x", "limit=many"], "limit: Expected `int`, got `str`"),
+    ],
+)
+def test_wrong_arguments_of_a_compiled_query(alias, args, message):
+    with pytest.raises(CommandError, match=re.escape(message)):
+        explain(f"{__name__}.{alias}", *(f"--arg={arg}" for arg in args))
 
 
 @pytest.mark.parametrize(
@@ -167,9 +270,10 @@ def test_finding(args, target):
 
 
 def test_finding_a_query():
-    assert isinstance(find(f"{__name__}.by_name", "", {}), CompiledQuery)
-    assert value_for(by_name, "name", "7") == "7"
-    assert value_for(by_name, "limit", "7") == 7
+    assert isinstance(find(f"{__name__}.watch_sqlite", "", {}), CompiledQuery)
+    assert value_for(watch_sqlite, "name", "7") == "7"
+    assert value_for(watch_sqlite, "name", "null") is None
+    assert value_for(watch_sqlite, "limit", "7") == 7
 
 
 @pytest.mark.parametrize(

@@ -149,6 +149,20 @@ def test_hint_names_the_table_of_an_alias(large, alias):
     assert 'models.Index(fields=["name"]) of watch_app.City' in hints[0]
 
 
+@pytest.mark.postgresql
+def test_hint_for_a_table_whose_name_must_be_quoted(watch_postgresql):
+    connection = connections[watch_postgresql]
+    with transaction.atomic(using=watch_postgresql), connection.cursor() as cursor:
+        cursor.execute('CREATE TABLE "Large Table" (name text)')
+        cursor.execute(
+            'INSERT INTO "Large Table" SELECT n::text FROM generate_series(1, %s) n', [ROWS]
+        )
+        cursor.execute('ANALYZE "Large Table"')
+        plan = plans.explain(connection, 'SELECT * FROM "Large Table" WHERE name = %s', ["x"])
+        transaction.set_rollback(True, using=watch_postgresql)
+    assert [hint.partition(" (")[0] for hint in plan.hints] == ["Large Table"]
+
+
 @pytest.mark.parametrize(
     "sql",
     ["SELECT 1; DELETE FROM watch_app_city", "DROP TABLE watch_app_city", "BEGIN", "", "VACUUM"],
