@@ -75,6 +75,7 @@ static int factor_of(PyObject *arguments, int16_t index, int64_t *number) {
     return __builtin_mul_overflow(*number, value, number) ? 1 : 0;
 }
 
+/* 0; 1: it exceeds 64 bits; -1 with an exception. */
 static int sum_of(const q5py_sum *sum, PyObject *arguments, int64_t *ret) {
     int64_t total = 0;
     for (uint16_t i = 0; i < sum->count; i++) {
@@ -82,24 +83,22 @@ static int sum_of(const q5py_sum *sum, PyObject *arguments, int64_t *ret) {
         int rc = factor_of(arguments, sum->terms[i].first, &product);
         if (rc == 0) rc = factor_of(arguments, sum->terms[i].second, &product);
         if (rc == 0 && __builtin_add_overflow(total, product, &total)) rc = 1;
-        if (rc > 0) PyErr_SetString(PyExc_OverflowError, "a computed parameter exceeds 64 bits");
-        if (rc) return -1;
+        if (rc) return rc;
     }
     *ret = total;
     return 0;
 }
 
 /* As QuerySet.__getitem__: no bound may be negative; a slice that ends before it begins is empty.
- */
+ * As sum_of; 1 for a negative one too. */
 static int bounds_of(const q5py_slot *slot, PyObject *arguments, int64_t *ret) {
     int64_t low, high;
-    if (sum_of(&slot->low, arguments, &low)) return -1;
+    int rc = sum_of(&slot->low, arguments, &low);
+    if (rc) return rc;
     high = low;
-    if (slot->kind == Q5PY_SLOT_COUNT && sum_of(&slot->high, arguments, &high)) return -1;
-    if (low < 0 || high < 0) {
-        PyErr_SetString(PyExc_ValueError, "Negative indexing is not supported.");
-        return -1;
-    }
+    if (slot->kind == Q5PY_SLOT_COUNT) rc = sum_of(&slot->high, arguments, &high);
+    if (rc) return rc;
+    if (low < 0 || high < 0) return 1;
     if (slot->kind == Q5PY_SLOT_LOW)
         *ret = low;
     else
@@ -165,6 +164,7 @@ static int bind_slot(q5py_statement *statement, uint16_t index, PyObject *argume
                      q5_param *param, PyObject **owner) {
     const q5py_slot *slot = &statement->slots[index];
     int64_t number;
+    int rc;
     switch (slot->kind) {
     case Q5PY_SLOT_ARGUMENT:
         if (slot->argument >= PyTuple_GET_SIZE(arguments)) break;
@@ -175,12 +175,15 @@ static int bind_slot(q5py_statement *statement, uint16_t index, PyObject *argume
             return wrap(slot, param, owner);
         return 0;
     case Q5PY_SLOT_SUM:
-        if (sum_of(&slot->low, arguments, &number)) return -1;
+        rc = sum_of(&slot->low, arguments, &number);
+        /* The Python side has the words for it. */
+        if (rc) return rc < 0 ? -1 : bind_python(statement, index, arguments, param, owner);
         *param = (q5_param){.kind = Q5_PARAM_INT64, .int64 = number};
         return 0;
     case Q5PY_SLOT_LOW:
     case Q5PY_SLOT_COUNT:
-        if (bounds_of(slot, arguments, &number)) return -1;
+        rc = bounds_of(slot, arguments, &number);
+        if (rc) return rc < 0 ? -1 : bind_python(statement, index, arguments, param, owner);
         *param = (q5_param){.kind = Q5_PARAM_INT64, .int64 = number};
         return 0;
     case Q5PY_SLOT_CONSTANT:

@@ -31,12 +31,25 @@ typedef struct q5py_query {
 
 /* ---- arguments ------------------------------------------------------------------------------- */
 
+/* Integers of 64 bits, texts without a NUL. */
+static bool is_bindable(PyObject *value) {
+    int overflow = 0;
+    if (PyLong_CheckExact(value)) {
+        (void)PyLong_AsLongLongAndOverflow(value, &overflow);
+        return !overflow;
+    }
+    if (!PyUnicode_CheckExact(value)) return true;
+    return PyUnicode_FindChar(value, 0, 0, PyUnicode_GET_LENGTH(value), 1) == -1;
+}
+
 static bool is_plain(const q5py_parameter *parameter, PyObject *value) {
     if (!parameter->type) return false;
-    if (!parameter->many) return Py_IS_TYPE(value, parameter->type);
+    if (!parameter->many) return Py_IS_TYPE(value, parameter->type) && is_bindable(value);
     if (!PyList_CheckExact(value)) return false;
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(value); i++)
-        if (!Py_IS_TYPE(PyList_GET_ITEM(value, i), parameter->type)) return false;
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(value); i++) {
+        PyObject *item = PyList_GET_ITEM(value, i);
+        if (!Py_IS_TYPE(item, parameter->type) || !is_bindable(item)) return false;
+    }
     return true;
 }
 

@@ -24,6 +24,8 @@ from quintette.api import answer
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
+    from quintette.db.compiled.errors import ParameterError
+
 logger = logging.getLogger("django.request")
 
 
@@ -89,6 +91,9 @@ class RegistrationError(TypeError):
 
 def answer_to(error: BaseException, request: HttpRequest | None) -> answer.Answer:
     """For every exception that no exception handler of the API took."""
+    # Imported here: shapes are declared with the types of this package.
+    from quintette.db.compiled.errors import ParameterError
+
     if isinstance(error, HTTPError):
         if error.status >= 500:
             _log(error, request, error.status)
@@ -99,6 +104,8 @@ def answer_to(error: BaseException, request: HttpRequest | None) -> answer.Answe
         return answer.problem(403, str(error) or None)
     if isinstance(error, ValidationError):
         return _from_validation_error(error).answer()
+    if isinstance(error, ParameterError):
+        return _from_parameter_error(error).answer()
     if isinstance(error, RequestDataTooBig):
         return answer.problem(413)
     if isinstance(error, SuspiciousOperation):
@@ -140,6 +147,16 @@ def _log_suspicious(error: SuspiciousOperation, request: HttpRequest | None) -> 
         str(error),
         exc_info=(type(error), error, error.__traceback__),
         extra={"status_code": 400, "request": request},
+    )
+
+
+def _from_parameter_error(error: ParameterError) -> RequestError:
+    """Of a compiled query, whose parameters have the names that it gives them."""
+    return RequestError(
+        [
+            {"in": "query", "loc": [name], "msg": error.message, "type": "value"}
+            for name in error.parameters
+        ]
     )
 
 

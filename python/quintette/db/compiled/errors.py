@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 
 class CompileError(Exception):
     """A function that cannot be compiled: where, why, what to do."""
+
+
+class ParameterError(ValueError):
+    """An argument of the right type whose value no query can take. The typed API answers it with
+    422."""
+
+    def __init__(self, parameters: Sequence[str], message: str) -> None:
+        super().__init__(f"{', '.join(parameters)}: {message}")
+        self.parameters = tuple(parameters)
+        self.message = message
+
+
+class OutOfBoundsError(ValueError):
+    """What is computed of arguments, known by their positions, is no value for the SQL."""
+
+    def __init__(self, arguments: Sequence[int], message: str) -> None:
+        super().__init__(message)
+        self.arguments = tuple(arguments)
 
 
 def located(function: Callable[..., Any], message: str, line: int | None = None) -> CompileError:

@@ -16,8 +16,10 @@ from typing import Any, NamedTuple, NoReturn
 from django.db.models import Field, QuerySet
 from django.db.models.expressions import Combinable, Expression
 
-from quintette.db.compiled.errors import CompileError
+from quintette.db.compiled.errors import CompileError, OutOfBoundsError
 from quintette.db.compiled.uses import Use, expression_use
+
+INT64_MIN, INT64_MAX = -(1 << 63), (1 << 63) - 1
 
 # Numbers that stand for a slice's bounds until the SQL is there: above any that one would write.
 BOUND_FIRST = 1 << 59
@@ -76,8 +78,17 @@ class Sum:
                 terms[indices] = terms.get(indices, 0) + c * d
         return Sum(terms)
 
+    @property
+    def arguments(self) -> list[int]:
+        """The indices of the parameters that it is made of."""
+        return sorted({index for indices, _ in self.terms for index in indices})
+
     def evaluate(self, arguments: Sequence[Any]) -> int:
-        return sum(c * math.prod(arguments[i] for i in indices) for indices, c in self.terms)
+        """Raises OutOfBoundsError for what a database's integer cannot hold."""
+        value: int = sum(c * math.prod(arguments[i] for i in indices) for indices, c in self.terms)
+        if not INT64_MIN <= value <= INT64_MAX:
+            raise OutOfBoundsError(self.arguments, "what is computed of it exceeds 64 bits")
+        return value
 
 
 class Slice:

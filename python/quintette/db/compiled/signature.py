@@ -29,7 +29,8 @@ from django.db.models import (
     UUIDField,
 )
 
-from quintette.db.compiled.errors import located
+from quintette.db.compiled.errors import ParameterError, located
+from quintette.db.compiled.placeholders import INT64_MAX, INT64_MIN
 
 # What a parameter of a type is in SQL where nothing else says.
 FIELDS: dict[type, Callable[[], Field[Any, Any]]] = {
@@ -83,15 +84,26 @@ class Declared(NamedTuple):
         return False if self.kind is bool else ...
 
     def convert(self, value: Any) -> Any:
-        """The value, validated as msgspec does in strict mode. Raises msgspec.ValidationError."""
+        """The value, validated as msgspec does in strict mode. Raises msgspec.ValidationError, and
+        ParameterError for what no database takes."""
         if isinstance(value, enum.Enum):
             value = value.value
         if self.many and isinstance(value, (set, frozenset, tuple)):
             value = list(value)
         try:
-            return msgspec.convert(value, self.type, strict=True)
+            valid = msgspec.convert(value, self.type, strict=True)
         except msgspec.ValidationError as error:
             raise msgspec.ValidationError(f"{self.name}: {error}") from None
+        for one in valid if self.many else (valid,):
+            self._check(one)
+        return valid
+
+    def _check(self, value: Any) -> None:
+        """As binding/query_call.c does for what is of the plain type."""
+        if isinstance(value, str) and "\0" in value:
+            raise ParameterError([self.name], "contains a NUL character")
+        if isinstance(value, int) and not INT64_MIN <= value <= INT64_MAX:
+            raise ParameterError([self.name], "exceeds 64 bits")
 
 
 def read(function: Callable[..., Any]) -> tuple[tuple[Declared, ...], Any]:

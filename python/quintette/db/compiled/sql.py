@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from quintette.db.compiled.errors import CompileError
+from quintette.db.compiled.errors import CompileError, OutOfBoundsError
 from quintette.db.compiled.placeholders import BOUND_FIRST, Slice, Sum, Trace
 from quintette.db.compiled.uses import INT8, TOKEN_CLOSE, TOKEN_OPEN, Prepare, Use
 
@@ -61,7 +61,7 @@ class Slot(NamedTuple):
         return kind, argument, self.oid, low, high, constant, self.escaped, before, after
 
     def bind(self, arguments: Sequence[Any], connection: Any) -> Any:
-        """The database's value. Raises ValueError for a negative bound of a slice."""
+        """The database's value. Raises OutOfBoundsError."""
         value = self.value
         if isinstance(value, Sum):
             single = value.single
@@ -85,8 +85,9 @@ def _terms(value: Sum) -> tuple[tuple[int, int, int], ...]:
 def rows_of(bounds: Slice, arguments: Sequence[Any]) -> int:
     low = bounds.low.evaluate(arguments)
     high = low if bounds.high is None else bounds.high.evaluate(arguments)
-    if low < 0 or high < 0:
-        raise ValueError("Negative indexing is not supported.")
+    for bound, value in ((bounds.low, low), (bounds.high or bounds.low, high)):
+        if value < 0:  # in the words of QuerySet.__getitem__()
+            raise OutOfBoundsError(bound.arguments, "Negative indexing is not supported.")
     return low if bounds.high is None else max(high - low, 0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NoReturn
 
@@ -15,7 +16,7 @@ from quintette.concurrency import engines as waiting_engines
 from quintette.concurrency import patches
 from quintette.db import makers
 from quintette.db.compiled import columns, driver, engines, selection, sql, tracing
-from quintette.db.compiled.errors import CompileError
+from quintette.db.compiled.errors import CompileError, OutOfBoundsError, ParameterError
 from quintette.db.compiled.nodes import Cell, Node, Object, steps_of
 from quintette.db.compiled.placeholders import Trace
 from quintette.db.compiled.rewrite import rewrite
@@ -186,7 +187,15 @@ class Statement:
     # --- running on Django's connection ---------------------------------------------------
 
     def bind(self, arguments: Sequence[Any], connection: Any) -> list[Any]:
-        return [slot.bind(arguments, connection) for slot in self.sql.slots]
+        """Raises ParameterError."""
+        try:
+            return [slot.bind(arguments, connection) for slot in self.sql.slots]
+        except OutOfBoundsError as error:
+            raise self._refused(error) from None
+
+    def _refused(self, error: OutOfBoundsError) -> ParameterError:
+        names = list(inspect.signature(self.function).parameters)
+        return ParameterError([names[index] for index in error.arguments], str(error))
 
     def run(self, arguments: Sequence[Any], as_json: bool) -> Any:
         if self.is_empty:
@@ -304,7 +313,11 @@ class Statement:
     # --- called by C ------------------------------------------------------------------------
 
     def bind_slot(self, index: int, arguments: Sequence[Any]) -> Any:
-        return native(self.sql.slots[index].bind(arguments, connections[self.alias]))
+        """Raises ParameterError."""
+        try:
+            return native(self.sql.slots[index].bind(arguments, connections[self.alias]))
+        except OutOfBoundsError as error:
+            raise self._refused(error) from None
 
     def raise_not_one(self, rows: int) -> NoReturn:
         model = self.compiler.query.model

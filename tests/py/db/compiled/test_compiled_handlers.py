@@ -1,13 +1,15 @@
 """Compiled queries as results of handlers, and what explain() says of them."""
 
+import asyncio
+
 import msgspec
 import pytest
 import test_compiled_queries as queries
 from compiled_models import City
 from test_compiled_queries import CityOut, cities, plain, related, state_of
 
-from quintette import API, in_loop
-from quintette.db.compiled import compiled
+from quintette import API, BigInt, _quintette, in_loop
+from quintette.db.compiled import ParameterError, compiled
 from quintette.testing import TestClient
 
 
@@ -123,3 +125,97 @@ def test_json_of_instances_has_their_columns():
     (expected,) = related("PK", 1)
     assert list(got[0]) == [field.attname for field in City._meta.concrete_fields]
     assert got == msgspec.json.decode(msgspec.json.encode([plain(expected)]))
+
+
+# --- values that no query takes -------------------------------------------------------------
+
+
+def sliced(page: int, size: int) -> list[Named]:
+    return cities().order_by("pk")[(page - 1) * size : page * size]
+
+
+def counted(least: int, names: list[str]) -> list[Named]:
+    return cities().filter(population__gte=least, name__in=names)
+
+
+@pytest.mark.parametrize(
+    ("path", "names", "message"),
+    [
+        ("/text?code=a%00b", ["code"], "contains a NUL character"),
+        ("/sliced?page=4611686018427387904&size=4", ["page", "size"], "exceeds 64 bits"),
+        ("/sliced?page=0&size=4", ["page", "size"], "Negative indexing"),
+        ("/sliced?page=36893488147419103232&size=4", ["page"], "exceeds 64 bits"),
+        ("/counted?least=9223372036854775808&names=a", ["least"], "exceeds 64 bits"),
+        ("/counted?least=1&names=a&names=%00", ["names"], "contains a NUL character"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["async", "thread"])
+@pytest.mark.parametrize("as_json", [True, False])
+def test_what_no_query_takes_is_the_requests_fault(alias, path, names, message, kind, as_json):
+    texts, slices, counts = compiled(by_code), compiled(sliced), compiled(counted)
+    calls = {
+        "/text": lambda code: [texts, code],
+        "/sliced": lambda page, size: [slices, page, size],
+        "/counted": lambda least, names: [counts, least, names],
+    }
+
+    def call(route, *args):
+        query, *values = calls[route](*args)
+        return (query.json if as_json else query)(*values)
+
+    api = API(title="Compiled", version="1")
+    if kind == "async":
+
+        @api.get("/text")
+        async def text(code: str) -> list[Named]:
+            return call("/text", code)
+
+        @api.get("/sliced")
+        async def some(page: BigInt, size: int) -> list[Named]:
+            return call("/sliced", page, size)
+
+        @api.get("/counted")
+        async def many(least: BigInt, names: list[str]) -> list[Named]:
+            return call("/counted", least, names)
+
+    else:
+
+        @api.get("/text")
+        def text(code: str) -> list[Named]:
+            return call("/text", code)
+
+        @api.get("/sliced")
+        def some(page: BigInt, size: int) -> list[Named]:
+            return call("/sliced", page, size)
+
+        @api.get("/counted")
+        def many(least: BigInt, names: list[str]) -> list[Named]:
+            return call("/counted", least, names)
+
+    answer = TestClient(api).get(path)
+    assert answer.status_code == 422, answer.content
+    errors = answer.json()["errors"]
+    assert [error["loc"] for error in errors] == [[name] for name in names]
+    assert all(message in error["msg"] for error in errors)
+
+
+def test_what_no_query_takes_outside_of_requests(alias):
+    async def awaited():
+        return await compiled(sliced)(1 << 62, 4)
+
+    def on_our_loop():
+        with asyncio.Runner(
+            loop_factory=lambda: asyncio.SelectorEventLoop(_quintette.Poller())
+        ) as runner:
+            return runner.run(awaited())
+
+    for call, words in [
+        (lambda: compiled(by_code)("\0"), "^code: contains a NUL character$"),
+        (lambda: compiled(sliced)(1 << 62, 4).get(), "^page, size: .* exceeds 64 bits$"),
+        (on_our_loop, "^page, size: .* exceeds 64 bits$"),
+        (lambda: compiled(sliced)(1 << 64, 4), "^page: exceeds 64 bits$"),
+        (lambda: compiled(counted)(1, ["a", "\0"]), "^names: contains a NUL"),
+        (lambda: compiled(sliced)(-1, 4).get(), "^page, size: Negative indexing"),
+    ]:
+        with pytest.raises(ParameterError, match=words):
+            call()
