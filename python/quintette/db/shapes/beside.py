@@ -7,7 +7,9 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from django.db.models import QuerySet
+from django.db import connections
+from django.db.models import F, Index, QuerySet, UniqueConstraint
+from django.db.models.lookups import In
 
 from quintette.db.shapes import fetch
 from quintette.db.shapes.plan import Many, Related, RowPlan
@@ -103,14 +105,44 @@ def _check(parents: QuerySet[Any]) -> None:
         raise Apart("rows are chosen by a window, such as a slice for each parent")
 
 
+class _InArray(In):
+    """Of a sliced query's values. PostgreSQL takes its LIMIT, a parameter, for a tenth of the
+    table, and so reads all children for `IN`: 50 ms for those of 20 of 100,000 parents, and 0.2 ms
+    by the index on their key, which it takes for an array of any length. Without that index each
+    child would be compared with every key, where `IN` has a hash table."""
+
+    lookup_name = "q5_in_array"
+
+    def get_rhs_op(self, connection: Any, rhs: str) -> str:
+        return f"= ANY(ARRAY{rhs})"
+
+
+def _is_indexed(key: Any) -> bool:
+    """Whether an index on the column of this expression begins with it."""
+    field = getattr(key, "target", None)
+    if field is None:
+        return False
+    if field.db_index or field.unique:
+        return True
+    meta = field.model._meta
+    whole = [one for one in meta.indexes if type(one) is Index]
+    whole += [one for one in meta.constraints if isinstance(one, UniqueConstraint)]
+    lists = [one.fields for one in whole if one.condition is None]
+    lists += meta.unique_together
+    return any(names and names[0] == field.name for names in lists)
+
+
 def _children(plan: RowPlan, parents: QuerySet[Any], many: Many) -> Beside:
     query = many.query
     why = why_no_plain_key(query)
     if why:
         raise Apart(why)
     using = parents.db
-    keys = parents.using(using).values(plan.terms[many.column].name)
+    keys: Any = parents.using(using).values(plan.terms[many.column].name)
     children = fetch.related(query, keys, using)
+    by_array = parents.query.is_sliced and connections[using].vendor == "postgresql"
+    if by_array and _is_indexed(children.query.annotations[fetch.KEY]):
+        children = fetch.related(query, _InArray(F(fetch.KEY), keys.query), using)
     rows = fetch.columns(query.plan, children, before=[fetch.KEY])
     if children.query.where.contains_over_clause:
         raise Apart("a slice for each parent")

@@ -15,12 +15,14 @@ import worlds
 from django.core.management import call_command
 from django.db import connections
 from django.db.models import F, QuerySet
+from django.db.models.expressions import Col
 from django.db.models.functions import Now, Random
 from shapes_app.models import Airport, City, Country, Flight, Tag
 
 from quintette import Shape, _quintette, compiled, field
 from quintette.db.compiled import engines
 from quintette.db.compiled.statement import Statement
+from quintette.db.shapes import beside
 
 SEEDS = range(40)
 FILE = "shapes_file"
@@ -272,8 +274,44 @@ def test_explained(stored: str) -> None:
         return City.objects.using(stored).order_by(F("name").desc())[:limit]
 
     text = cities.explain()
-    assert text.count(" IN (SELECT ") >= 5
+    assert text.count(" IN (SELECT ") + text.count(" = ANY(ARRAY(SELECT ") >= 5
     assert "one after the other" not in text
+
+
+def test_children_of_a_slice_by_their_index(stored: str) -> None:
+    """PostgreSQL scans for IN (SELECT ... LIMIT), whose rows it takes for a tenth of the table."""
+    vendor = connections[stored].vendor
+
+    @compiled(shape=CityOut)
+    def some(limit: int = 3):  # type: ignore[no-untyped-def]
+        return City.objects.using(stored).order_by("name")[:limit]
+
+    @compiled(shape=CityOut)
+    def every():  # type: ignore[no-untyped-def]
+        return City.objects.using(stored).order_by("name")
+
+    by_array = "= ANY(ARRAY(SELECT "
+    texts = [child.sql.text("${}") for child in some._statement(3).python.children]
+    assert [by_array in text for text in texts] == [vendor == "postgresql"] * 3
+    assert [" IN (SELECT " in text for text in texts] == [vendor != "postgresql"] * 3
+    assert not any(by_array in one.sql.text("${}") for one in every._statement().python.children)
+
+
+@pytest.mark.parametrize(
+    ("field", "indexed"),
+    [
+        (Airport._meta.get_field("city"), True),
+        (City._meta.get_field("id"), True),
+        (City.tags.through._meta.get_field("city"), True),
+        (City._meta.get_field("country"), True),
+        (City._meta.get_field("name"), False),
+        (Airport._meta.get_field("iata"), True),
+        (Flight._meta.get_field("number"), False),
+    ],
+)
+def test_what_is_indexed(field: Any, indexed: bool) -> None:
+    assert beside._is_indexed(Col("t", field)) is indexed
+    assert not beside._is_indexed(Now())
 
 
 @pytest.mark.parametrize("seed", SEEDS)
