@@ -125,7 +125,7 @@ def _is_indexed(key: Any) -> bool:
     if field.db_index or field.unique:
         return True
     meta = field.model._meta
-    whole = [one for one in meta.indexes if type(one) is Index]
+    whole: list[Any] = [one for one in meta.indexes if type(one) is Index]
     whole += [one for one in meta.constraints if isinstance(one, UniqueConstraint)]
     lists = [one.fields for one in whole if one.condition is None]
     lists += meta.unique_together
