@@ -8,9 +8,6 @@
 #include "convert.h"
 #include "sync_call.h"
 
-#define EVENT_READ 1 /* selectors.EVENT_READ, EVENT_WRITE; also psycopg's WAIT_R, WAIT_W */
-#define EVENT_WRITE 2
-
 typedef struct fd_wait {
     PyObject_HEAD q5py_state *module;
     int fd;
@@ -18,13 +15,9 @@ typedef struct fd_wait {
     q5py_watch *watch;   /* owned; of that poller: as long as there is one */
     unsigned interest;   /* Q5_POLL_*, as registered */
     q5py_wait *wait;     /* owned: somebody waits; or NULL */
-    long wanted, ready;  /* EVENT_* of that wait */
+    long wanted, ready;  /* Q5PY_EVENT_* of that wait */
     bool stirred, closed;
 } fd_wait;
-
-static unsigned poll_events(long events) {
-    return (events & EVENT_READ ? Q5_POLL_READ : 0) | (events & EVENT_WRITE ? Q5_POLL_WRITE : 0);
-}
 
 /* ---- registration ---------------------------------------------------------------------------- */
 
@@ -77,8 +70,8 @@ static void on_ready(q5_watch *watch, unsigned events) {
         unregister(self);
         return;
     }
-    long ready = (events & (Q5_POLL_READ | Q5_POLL_EOF) ? EVENT_READ : 0) |
-                 (events & Q5_POLL_WRITE ? EVENT_WRITE : 0);
+    long ready = (events & (Q5_POLL_READ | Q5_POLL_EOF) ? Q5PY_EVENT_READ : 0) |
+                 (events & Q5_POLL_WRITE ? Q5PY_EVENT_WRITE : 0);
     ready = events & Q5_POLL_EOF ? self->wanted : ready & self->wanted;
     if (!ready) return;
     self->ready = ready;
@@ -97,7 +90,7 @@ static void on_cancel(q5py_wait *wait, void *arg) {
 }
 
 static int wait_with_poller(fd_wait *self, q5py_poller *poller, double timeout_s) {
-    unsigned interest = poll_events(self->wanted) | Q5_POLL_READ;
+    unsigned interest = q5py_poll_events(self->wanted) | Q5_POLL_READ;
     if (self->poller != poller) unregister(self);
     if (self->poller ? set_interest(self, interest) : register_with(self, poller, interest))
         return -1;
@@ -115,20 +108,20 @@ static int call_loop(q5py_wait *wait, const char *method, int fd, PyObject *call
 
 static int watch_by_loop(fd_wait *self, q5py_wait *wait, long events, PyObject *callback) {
     int fd = self->fd;
-    if (events & EVENT_READ &&
+    if (events & Q5PY_EVENT_READ &&
         call_loop(wait, callback ? "add_reader" : "remove_reader", fd, callback))
         return -1;
-    if (events & EVENT_WRITE &&
+    if (events & Q5PY_EVENT_WRITE &&
         call_loop(wait, callback ? "add_writer" : "remove_writer", fd, callback))
         return -1;
     return 0;
 }
 
-/* Which of them are there, without waiting: EVENT_*, or -1 with OSError. */
+/* Which of them are there, without waiting: Q5PY_EVENT_*, or -1 with OSError. */
 static long look(fd_wait *self, long events) {
     struct pollfd fd = {.fd = self->fd};
-    if (events & EVENT_READ) fd.events |= POLLIN;
-    if (events & EVENT_WRITE) fd.events |= POLLOUT;
+    if (events & Q5PY_EVENT_READ) fd.events |= POLLIN;
+    if (events & Q5PY_EVENT_WRITE) fd.events |= POLLOUT;
     int n;
     do
         n = poll(&fd, 1, 0);
@@ -138,7 +131,8 @@ static long look(fd_wait *self, long events) {
         return -1;
     }
     if (fd.revents & (POLLERR | POLLHUP | POLLNVAL)) return events;
-    return (fd.revents & POLLIN ? EVENT_READ : 0) | (fd.revents & POLLOUT ? EVENT_WRITE : 0);
+    return (fd.revents & POLLIN ? Q5PY_EVENT_READ : 0) |
+           (fd.revents & POLLOUT ? Q5PY_EVENT_WRITE : 0);
 }
 
 static int wait_with_loop(fd_wait *self, double timeout_s) {
@@ -175,7 +169,7 @@ static int check_usable(fd_wait *self) {
     return 0;
 }
 
-/* EVENT_*, 0 when the time is over, or -1 with an exception. */
+/* Q5PY_EVENT_*, 0 when the time is over, or -1 with an exception. */
 static long wait_here(fd_wait *self, long events, double timeout_s) {
     if (check_usable(self) || !(self->wait = q5py_wait_new(self->module))) return -1;
     self->wait->on_cancel = on_cancel;
@@ -209,7 +203,7 @@ static PyObject *fd_wait_wait(PyObject *op, PyObject *args, PyObject *kwargs) {
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "l|O", keywords, &events, &timeout) ||
         parse_timeout(timeout, &timeout_s))
         return NULL;
-    if (!events || events & ~(EVENT_READ | EVENT_WRITE)) {
+    if (!events || events & ~(Q5PY_EVENT_READ | Q5PY_EVENT_WRITE)) {
         PyErr_Format(PyExc_ValueError, "Invalid events: %ld", events);
         return NULL;
     }
@@ -221,7 +215,7 @@ static PyObject *fd_wait_wait(PyObject *op, PyObject *args, PyObject *kwargs) {
 
 /* Sending needs no wait as a rule: the kernel is asked first. */
 static long wait_for_server(fd_wait *self, long events, double interval_s) {
-    if (events & EVENT_WRITE) {
+    if (events & Q5PY_EVENT_WRITE) {
         long ready = look(self, events);
         if (ready) return ready;
     }
@@ -315,7 +309,7 @@ static void fd_wait_dealloc(PyObject *op) {
 static PyMethodDef fd_wait_methods[] = {
     {"wait", (PyCFunction)(void (*)(void))fd_wait_wait, METH_VARARGS | METH_KEYWORDS,
      "wait(events, timeout=None) -> int\n\n"
-     "selectors.EVENT_* that are ready; 0 when the time (seconds) is over. In a greenlet."},
+     "selectors.Q5PY_EVENT_* that are ready; 0 when the time (seconds) is over. In a greenlet."},
     {"drive", (PyCFunction)(void (*)(void))fd_wait_drive, METH_VARARGS | METH_KEYWORDS,
      "drive(generator, interval=None)\n\n"
      "Runs a generator that yields the events to wait for and is sent those that are ready, 0\n"

@@ -7,6 +7,9 @@
 
 #include "q5py.h"
 
+#define Q5PY_EVENT_READ 1 /* selectors.EVENT_READ, EVENT_WRITE; also psycopg's WAIT_R, WAIT_W */
+#define Q5PY_EVENT_WRITE 2
+
 typedef struct q5py_job q5py_job;
 typedef struct q5py_thread_pool q5py_thread_pool;
 
@@ -74,6 +77,12 @@ typedef struct q5py_poller {
     int wake_fds[2];
     q5_watch wake_watch;
 } q5py_poller;
+
+/* Q5_POLL_* for Q5PY_EVENT_*. */
+static inline unsigned q5py_poll_events(long events) {
+    return (events & Q5PY_EVENT_READ ? Q5_POLL_READ : 0) |
+           (events & Q5PY_EVENT_WRITE ? Q5_POLL_WRITE : 0);
+}
 
 /* The poller takes a reference to hook->owner, so that an owner is never freed by what its own hook
  * runs. */

@@ -7,18 +7,13 @@
 #include <time.h>
 
 #include "convert.h"
+#include "now.h"
 
 #define LOOKS_PER_LIMIT 8
 #define LIMIT_MSEC_MAX 60000
 #define IDLE_SECONDS 1.0  /* of waiting; then it dozes */
 #define DOZE_SECONDS 1.0  /* at most, should a call have been missed */
 #define STILL_SECONDS 5.0 /* what lasts so long is reported before its end */
-
-static double now_seconds(void) {
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
-}
 
 /* ---- on the loop's thread -------------------------------------------------------------------- */
 
@@ -116,7 +111,7 @@ static void tell_of_endless(q5py_watchdog *self, double seconds) {
 
 /* How long to sleep now, in seconds. */
 static double step(q5py_watchdog *self) {
-    double now = now_seconds(), limit = self->limit_msec * 1e-3;
+    double now = q5py_now_seconds(), limit = self->limit_msec * 1e-3;
     uint64_t place = atomic_load_explicit(&self->place, memory_order_relaxed);
     bool waiting = (place & ((1u << Q5PY_PLACE_BITS) - 1)) == Q5PY_PLACE_WAITING;
     if (place != self->seen)
@@ -148,7 +143,7 @@ static void sleep_for(q5py_watchdog *self, double seconds) {
 static void *watch(void *arg) {
     q5py_watchdog *self = arg;
     self->seen = atomic_load(&self->place);
-    self->since = now_seconds();
+    self->since = q5py_now_seconds();
     pthread_mutex_lock(&self->lock);
     while (!self->stopping) {
         pthread_mutex_unlock(&self->lock);
@@ -157,7 +152,7 @@ static void *watch(void *arg) {
         if (!self->stopping) sleep_for(self, seconds);
     }
     pthread_mutex_unlock(&self->lock);
-    move_on(self, 0, now_seconds());
+    move_on(self, 0, q5py_now_seconds());
     return NULL;
 }
 
