@@ -23,7 +23,7 @@ bool q5py_can_wait(void);
  * returns when it is stepped again: 0, or -1 with the exception that was thrown in. */
 int q5py_yield(PyObject *awaited);
 
-/* Methods of the module. */
+/* Methods of the module: those that wait in wait_for.c, the last in greenlets.c. */
 PyObject *q5py_wait_for(PyObject *module, PyObject *awaitable);
 PyObject *q5py_can_wait_py(PyObject *module, PyObject *unused);
 PyObject *q5py_steppers(PyObject *module, PyObject *unused);
