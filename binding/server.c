@@ -1,4 +1,4 @@
-/* The Server type: configuration, the library's callbacks, the access log. */
+/* The type _quintette.Server: its configuration and its methods. */
 #include "server.h"
 
 #include <time.h>
@@ -7,231 +7,7 @@
 #include "router.h"
 #include "watchdog.h"
 
-#define LOG_SIZE_MAX (1u << 20) /* lines that nobody takes are dropped past it */
-#define LOG_RETRY_MSEC 50
-
-/* ---- callbacks from the library -------------------------------------------------------------- */
-
-static uint64_t now_usec(clockid_t clock) {
-    struct timespec ts;
-    clock_gettime(clock, &ts);
-    return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
-static void answer_method(q5_exchange *x) {
-    if (x->head.method_id == Q5_METHOD_OPTIONS) {
-        if (q5_response_start(x, 204)) return;
-        q5_response_allow(x, x->match.allow);
-        q5_response_send(x, q5_slice_make(NULL, 0), NULL, NULL);
-        return;
-    }
-    q5_response_not_allowed(x, x->match.allow);
-}
-
-/* OPTIONS * asks about the server as a whole (RFC 9110, 9.3.7); a tunnel is not ours to open. */
-static bool answer_special(q5_exchange *x) {
-    if (x->head.method_id == Q5_METHOD_CONNECT) {
-        q5_response_problem(x, 501, q5_slice_make(NULL, 0));
-        return true;
-    }
-    if (x->head.path.len != 1 || x->head.path.base[0] != '*') return false;
-    if (q5_response_start(x, 204) == Q5_OK) q5_response_send(x, q5_slice_make(NULL, 0), NULL, NULL);
-    return true;
-}
-
-/* A typed route was found; an async Django view is guarded by its middleware. */
-static void take_route(q5py_server *self, q5_exchange *x) {
-    PyObject *route = x->match.route;
-    if (!Py_IS_TYPE(route, self->state->plan_type)) return;
-    if (self->hosts && q5py_hosts_refuse(self, x)) return;
-    uint64_t body_max = ((q5py_plan *)route)->body_max;
-    if (body_max) x->body_max = body_max;
-}
-
-/* Django's resolver sees them as slashes: what such a path leads to is for it to say. */
-static bool has_escaped_slash(q5_slice path) {
-    const char *end = path.base + path.len;
-    for (const char *at = path.base; (at = memchr(at, '%', (size_t)(end - at))); at++)
-        if (end - at >= 3 && at[1] == '2' && (at[2] | 0x20) == 'f') return true;
-    return false;
-}
-
-/* True: the router knows the path, and the request is on its way or answered. */
-static bool route(q5py_server *self, q5_exchange *x) {
-    if (self->django_sync && has_escaped_slash(x->head.path)) return false;
-    int status = q5_router_match(self->router, x->head.method_id, x->head.path, &x->match);
-    if (status == Q5_OK) {
-        take_route(self, x);
-        return true;
-    }
-    x->match.route = NULL;
-    if (status == Q5_NOT_FOUND && x->match.allow) {
-        answer_method(x);
-        return true;
-    }
-    if (status != Q5_EENCODING || self->django_sync) return false;
-    q5_response_problem(x, 400, Q5_LIT("invalid percent-encoding in the path"));
-    return true;
-}
-
-static void on_head(void *ctx, q5_exchange *x) {
-    q5py_server *self = ctx;
-    if (self->log_style) x->begin_usec = now_usec(CLOCK_MONOTONIC);
-    if (answer_special(x)) return;
-    if (self->statics && q5py_statics_serve(self, x)) return;
-    if (self->router && route(self, x)) return;
-    if (!self->django_sync) q5_response_problem(x, 404, q5_slice_make(NULL, 0));
-}
-
-static void on_request(void *ctx, q5_exchange *x) {
-    q5py_dispatch(ctx, x);
-}
-
-static bool on_eof(void *ctx, q5_exchange *x) {
-    (void)ctx;
-    q5py_flight *flight = x->user;
-    return flight && flight->task;
-}
-
-static void on_drain(void *ctx, q5_exchange *x) {
-    (void)ctx;
-    q5py_flight *flight = x->user;
-    if (!flight) return;
-    if (flight->feed)
-        q5py_feed_wake(flight);
-    else
-        q5py_pump_wake(flight);
-}
-
-static void on_gone(void *ctx, q5_exchange *x, q5_gone why) {
-    (void)ctx;
-    (void)why;
-    if (x->user) q5py_flight_gone(x->user);
-}
-
-static void log_request(q5py_server *self, q5_exchange *x) {
-    char host[46] = "";
-    uint16_t port;
-    if (x->conn) q5_server_peer(x->conn, host, &port);
-    uint64_t now = now_usec(CLOCK_REALTIME);
-    /* What was shed never came to on_head. */
-    uint64_t duration = x->begin_usec ? now_usec(CLOCK_MONOTONIC) - x->begin_usec : 0;
-    q5_access_record record = {
-        .client = q5_slice_make(host, strlen(host)),
-        .method = x->head.method,
-        .target = x->head.target,
-        .status = x->status,
-        .sent_len = x->sent_len,
-        .duration_usec = duration,
-        .unix_msec = (int64_t)((now - duration) / 1000),
-        .utc_offset_s = self->log_utc_offset,
-    };
-    if (self->log.len < LOG_SIZE_MAX) q5_access_log_format(&self->log, &record, self->log_style);
-}
-
-static void on_done(void *ctx, q5_exchange *x) {
-    q5py_server *self = ctx;
-    if (self->log_style) log_request(self, x);
-}
-
-static void on_exhausted(void *ctx, int error) {
-    q5py_server *self = ctx;
-    if (!self->on_exhausted) return;
-    PyObject *done = PyObject_CallFunction(self->on_exhausted, "i", error);
-    if (!done) q5py_server_error(self, NULL);
-    Py_XDECREF(done);
-}
-
-/* ---- the poller's hook ----------------------------------------------------------------------- */
-
-/* Lines are written once per turn of the loop, or of the threads that stand in for it. A log that
- * is not taken loses lines, never time. */
-static void flush_log(q5py_server *self) {
-    size_t taken;
-    int status = q5_line_sink_write(&self->log_sink, q5_buf_slice(&self->log), &taken);
-    q5_buf_consume(&self->log, status == Q5_EIO ? self->log.len : taken);
-}
-
-/* Milliseconds until the hook must be called again, -1: it need not. */
-static int next_call_msec(q5py_server *self) {
-    int timeout = q5_server_timeout_msec(self->server);
-    if (!self->log.len) return timeout;
-    return timeout < 0 || timeout > LOG_RETRY_MSEC ? LOG_RETRY_MSEC : timeout;
-}
-
-static int before_wait(q5py_poll_hook *hook) {
-    q5py_server *self = Q5_CONTAINER_OF(hook, q5py_server, hook);
-    if (self->abort_soon) {
-        self->abort_soon = false;
-        q5_server_abort(self->server);
-    }
-    q5_server_tick(self->server);
-    if (self->log.len) flush_log(self);
-    return next_call_msec(self);
-}
-
-static void after_wait(q5py_poll_hook *hook) {
-    q5_server_refresh(Q5_CONTAINER_OF(hook, q5py_server, hook)->server);
-}
-
-/* Nothing here runs Python code: that could let the loop's thread go on in the midst of it. */
-static int stand_in(q5py_poll_hook *hook) {
-    q5py_server *self = Q5_CONTAINER_OF(hook, q5py_server, hook);
-    q5_server_push(self->server);
-    if (self->log.len) flush_log(self);
-    return next_call_msec(self);
-}
-
 /* ---- configuration --------------------------------------------------------------------------- */
-
-static int take_limit(PyObject *limits, const char *name, uint64_t max, uint64_t *ret) {
-    PyObject *value = PyDict_GetItemString(limits, name);
-    if (!value) return 0;
-    uint64_t number = PyLong_AsUnsignedLongLong(value);
-    if (number == (uint64_t)-1 && PyErr_Occurred()) return -1;
-    if (number > max) {
-        PyErr_Format(PyExc_ValueError, "limit %s: %llu is more than %llu", name, number, max);
-        return -1;
-    }
-    *ret = number;
-    if (PyDict_DelItemString(limits, name)) return -1;
-    return 1;
-}
-
-/* Each limit once: its name, its field, its ceiling. */
-#define LIMITS(XX)                                               \
-    XX("body_max", conn.body_max, UINT64_MAX / 2)                \
-    XX("spool_min", conn.spool_min, UINT64_MAX / 2)              \
-    XX("line_max", conn.head_limits.line_max, 1u << 20)          \
-    XX("head_max", conn.head_limits.head_max, 1u << 24)          \
-    XX("fields_max", conn.head_limits.fields_max, Q5_FIELDS_MAX) \
-    XX("allow_underscore", conn.head_limits.allow_underscore, 1) \
-    XX("head_timeout_msec", conn.head_timeout_msec, 86400000)    \
-    XX("body_idle_msec", conn.body_idle_msec, 86400000)          \
-    XX("body_floor_per_s", conn.body_floor_per_s, 1u << 30)      \
-    XX("keep_alive_msec", conn.keep_alive_msec, 86400000)        \
-    XX("write_idle_msec", conn.write_idle_msec, 86400000)        \
-    XX("write_floor_per_s", conn.write_floor_per_s, 1u << 30)    \
-    XX("requests_max", conn.requests_max, UINT32_MAX)            \
-    XX("connections_max", connections_max, 1u << 20)             \
-    XX("memory_max", memory_max, UINT64_MAX / 2)
-
-static int take_limits(PyObject *given, q5_server_config *config) {
-    PyObject *limits = PyDict_Copy(given);
-    if (!limits) return -1;
-    int rc = 0;
-    uint64_t value;
-#define XX(name, field, max) \
-    if (rc >= 0 && (rc = take_limit(limits, name, max, &value)) > 0) config->field = value;
-    LIMITS(XX)
-#undef XX
-    if (rc >= 0 && PyDict_GET_SIZE(limits)) {
-        PyErr_Format(PyExc_ValueError, "unknown limits: %R", limits);
-        rc = -1;
-    }
-    Py_DECREF(limits);
-    return rc < 0 ? -1 : 0;
-}
 
 static PyObject *given(PyObject *value) {
     return value && value != Py_None ? Py_NewRef(value) : NULL;
@@ -251,25 +27,14 @@ static int check_type(PyObject *value, PyTypeObject *type, const char *name) {
 
 static int server_open(q5py_server *self, PyObject *limits) {
     q5_server_config config = q5_server_config_default();
-    if (limits && take_limits(limits, &config)) return -1;
-    config.on_exhausted = on_exhausted;
-    self->app = (q5_app){.ctx = self,
-                         .on_head = on_head,
-                         .on_request = on_request,
-                         .on_eof = on_eof,
-                         .on_drain = on_drain,
-                         .on_gone = on_gone,
-                         .on_done = on_done};
+    if (limits && q5py_server_limits(limits, &config)) return -1;
+    q5py_server_set_callbacks(self, &config);
     q5_poller *poller = self->poller ? self->poller->poller : NULL;
     self->server = q5_server_create(poller, &config, &self->app);
     if (!self->server) {
         PyErr_NoMemory();
         return -1;
     }
-    self->hook = (q5py_poll_hook){.before_wait = before_wait,
-                                  .after_wait = after_wait,
-                                  .stand_in = stand_in,
-                                  .owner = (PyObject *)self};
     if (self->poller) q5py_poller_add_hook(self->poller, &self->hook);
     return 0;
 }
@@ -382,7 +147,7 @@ static void close_server(q5py_server *self) {
     self->closed = true;
     q5_server_drain(self->server);
     q5_server_abort(self->server);
-    flush_log(self);
+    q5py_server_flush_log(self);
     if (self->poller) q5py_poller_remove_hook(self->poller, &self->hook);
 }
 
@@ -512,11 +277,8 @@ static PyType_Spec server_spec = {
     .slots = server_slots,
 };
 
-extern PyType_Spec q5py_job_spec;
-
 int q5py_init_server(PyObject *module, q5py_state *state) {
     state->server_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &server_spec, NULL);
-    state->job_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &q5py_job_spec, NULL);
-    if (!state->server_type || !state->job_type) return -1;
+    if (!state->server_type || q5py_init_job(module, state)) return -1;
     return PyModule_AddType(module, state->server_type);
 }

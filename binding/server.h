@@ -1,5 +1,11 @@
-/* _quintette.Server and the requests in flight. server.c: the type; dispatch.c: from a complete
- * request to a reply; reply.c: from a reply to the response; stream.c: bodies in pieces. */
+/* _quintette.Server and the requests in flight.
+ *
+ *   server.c         the type;  server_limits.c: its limits
+ *   server_app.c     what the library and the poller call
+ *   flight.c         a request under way
+ *   job.c            synchronous code in other threads
+ *   dispatch.c       from a complete request to a reply
+ *   reply.c          from a reply to the response;  stream.c: bodies in pieces */
 #ifndef Q5PY_SERVER_H
 #define Q5PY_SERVER_H
 
@@ -68,8 +74,23 @@ struct q5py_flight {
     struct q5py_feed *feed; /* owned or NULL */
 };
 
+/* ---- server_limits.c */
+/* Takes over into *config the limits of a dict. 0, or -1 with an exception. */
+int q5py_server_limits(PyObject *given, q5_server_config *config);
+
+/* ---- server_app.c */
+/* Sets server->app, server->hook and the callbacks of *config. */
+void q5py_server_set_callbacks(q5py_server *server, q5_server_config *config);
+/* Lines are written once per turn of the loop, or of the threads that stand in for it. A log that
+ * is not taken loses lines, never time. */
+void q5py_server_flush_log(q5py_server *server);
+
 /* ---- dispatch.c */
 void q5py_dispatch(q5py_server *server, q5_exchange *x);
+
+/* ---- flight.c */
+/* Begins the exchange's flight. NULL, without an exception: out of memory. */
+q5py_flight *q5py_flight_begin(q5py_server *server, q5_exchange *x);
 /* Runs a coroutine (reference taken over) as the flight's task. 0, or -1 with an exception. */
 int q5py_flight_start_task(q5py_flight *flight, PyObject *coro,
                            void (*on_end)(q5py_task *task, void *flight));
@@ -77,18 +98,21 @@ int q5py_flight_start_task(q5py_flight *flight, PyObject *coro,
 void q5py_flight_gone(q5py_flight *flight);
 /* Frees everything the flight holds, and with its exchange itself. */
 void q5py_flight_end(q5py_flight *flight);
-/* Runs flight->job in the pool or executor; 0 or -1 with an exception. */
-int q5py_server_submit(q5py_server *server, q5py_flight *flight);
-/* From any thread, under the GIL: job->finish is to be called on the loop's thread. */
-void q5py_server_post(q5py_server *server, q5py_job *job);
-/* The job is about to be freed: what was posted of it, or is held by an executor, does nothing. */
-void q5py_job_forget(q5py_server *server, q5py_job *job);
 /* New reference to the loop that requests run on, or NULL with an exception. */
 PyObject *q5py_server_loop(q5py_server *server);
 /* Takes the current exception (KeyboardInterrupt, SystemExit): whoever runs the loop gets it. */
 void q5py_server_raise(q5py_server *server);
 /* Reports the current exception to on_error (else as unraisable) and clears it. */
 void q5py_server_error(q5py_server *server, PyObject *request);
+
+/* ---- job.c */
+/* Runs flight->job in the pool or executor; 0 or -1 with an exception. */
+int q5py_server_submit(q5py_server *server, q5py_flight *flight);
+/* From any thread, under the GIL: job->finish is to be called on the loop's thread. */
+void q5py_server_post(q5py_server *server, q5py_job *job);
+/* The job is about to be freed: what was posted of it, or is held by an executor, does nothing. */
+void q5py_job_forget(q5py_server *server, q5py_job *job);
+int q5py_init_job(PyObject *module, q5py_state *state);
 
 /* ---- memory.c */
 /* Server.memory_connection(). */
