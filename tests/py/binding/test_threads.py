@@ -269,10 +269,11 @@ def test_a_view_that_waits_lets_the_next_thread_in_at_once() -> None:
 
 
 def test_a_finished_response_does_not_wait_for_the_next_view() -> None:
-    first, release = threading.Event(), threading.Event()
+    begun, first, release = threading.Event(), threading.Event(), threading.Event()
 
     def view(request: Any) -> Reply:
         if request.path == "/first":
+            begun.set()
             assert first.wait(20)
         elif request.path.startswith("/slow"):
             assert release.wait(20)
@@ -283,6 +284,7 @@ def test_a_finished_response_does_not_wait_for_the_next_view() -> None:
         sockets = [live.connect() for _ in range(3)]
         for sock, path in zip(sockets, (b"/first", b"/slow1", b"/slow2"), strict=True):
             sock.sendall(b"GET %s HTTP/1.1\r\nHost: h\r\n\r\n" % path)
+            assert begun.wait(20)  # a connection that is accepted late would be read before it
         until(lambda: live.threads.stats()["queued"] == 2)
         first.set()
         assert next(read_answers(sockets[0])).body == b"/first"
