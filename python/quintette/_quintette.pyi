@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator,
 from contextvars import Context
 from selectors import BaseSelector, SelectorKey
 from types import TracebackType
-from typing import Any, Generic, ParamSpec, Self, TypeVar
+from typing import Any, Generic, ParamSpec, Self, TypeVar, overload
 
 from _typeshed import FileDescriptorLike
 from django.http import HttpRequest
@@ -198,6 +198,7 @@ def __getattr__(name: str) -> Any: ...
 # --- greenlets: sync_call.c, wait.c, fd_wait.c, lock.c
 
 _P = ParamSpec("_P")
+_Item = TypeVar("_Item")
 _T = TypeVar("_T")
 _T_co = TypeVar("_T_co", covariant=True)
 
@@ -275,7 +276,12 @@ class Query(Generic[_P, _T]):
         variants_max: int,
     ) -> None: ...
     def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> Pending[_T]: ...
-    def json(self, *args: _P.args, **kwargs: _P.kwargs) -> Pending[bytes]: ...
+    @overload
+    def json(  # type: ignore[overload-overlap]  # the first that fits counts
+        self: Query[_P, list[_Item]], *args: _P.args, **kwargs: _P.kwargs
+    ) -> PendingList[_Item]: ...
+    @overload
+    def json(self, *args: _P.args, **kwargs: _P.kwargs) -> PendingResult: ...
     def _statement(self, *args: _P.args, **kwargs: _P.kwargs) -> Statement: ...
     def _vary(self, index: int, zone: Callable[[], str] | None = None, /) -> None: ...
     @property
@@ -317,6 +323,13 @@ class Pending(Generic[_T_co]):
     def arguments(self) -> tuple[Any, ...]: ...
     @property
     def as_json(self) -> bool: ...
+
+# What these are for type checkers alone: a handler may return them for what becomes of them.
+class PendingList(Pending[bytes], list[_Item]):
+    """JSON of a list, to await; from a handler, the list itself."""
+
+class PendingResult(Pending[bytes], Any):  # type: ignore[misc]
+    """JSON of anything else."""
 
 class PgPool:
     """Connections to one PostgreSQL database, of one event loop."""

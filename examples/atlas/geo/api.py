@@ -96,8 +96,8 @@ def largest_cities(
     return found[offset : offset + limit]
 
 
-@compiled
-def city_by_id(id: int) -> CityOut | None:
+@compiled(shape=CityOut)
+def cities_by_id(id: int) -> QuerySet[City]:
     return City.objects.filter(pk=id)
 
 
@@ -135,27 +135,27 @@ def nearby(
 @api.get("/cities/{id}")
 async def city(id: int) -> CityOut:
     """One city."""
-    found = await city_by_id(id)
-    if found is None:
+    found = await cities_by_id(id)
+    if not found:
         raise HTTPError(404, f"There is no city {id}.")
-    return found
+    return found[0]
 
 
 @api.post("/cities", status=201)
 async def create(body: CityIn) -> CityOut:
     """Add a city."""
     city: City = await body.acreate()
-    return city
+    return CityOut.select(City.objects.filter(pk=city.pk)).one
 
 
 @api.get("/countries")
 def countries(continent: ContinentCode | None = None) -> list[CountryOut]:
     """All countries, or those of one continent, by name."""
     found = Country.objects.all()
-    return found.filter(continent=continent) if continent else found
+    return CountryOut.select(found.filter(continent=continent) if continent else found)
 
 
 @api.get("/countries/{code}")
 async def country(code: AnyCaseCode) -> CountryDetail:
     """One country with its largest cities: two queries, however many cities."""
-    return CountryDetail.select(Country.objects.filter(code=code.upper()))
+    return CountryDetail.select(Country.objects.filter(code=code.upper())).one

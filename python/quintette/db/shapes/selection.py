@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator, Sequence
-from typing import Any, Generic, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
 
 import msgspec
 from django.db.models import Manager, Model, QuerySet
@@ -27,7 +27,16 @@ Format = Literal["array", "jsonl"]
 _encoder = msgspec.json.Encoder()
 
 
-class Selection(Generic[S]):
+if TYPE_CHECKING:
+    # A handler may return a selection for the list that becomes of it.
+    class _Listed(list[S]): ...
+else:
+
+    class _Listed(Generic[S]):
+        pass
+
+
+class Selection(_Listed[S]):
     """Lazy, like a query set; evaluated once. Each method has its asynchronous twin with an ``a``
     before its name; the selection itself may be awaited for its list, or iterated: ``async for``.
 
@@ -50,6 +59,12 @@ class Selection(Generic[S]):
         queryset = self.queryset if queryset is None else queryset
         return fetch.columns(self._plan, fetch.prepared(self._plan, queryset))
 
+    @property
+    def one(self) -> S:
+        """This selection, as a handler returns it for a single object: ``-> CityOut``. To a type
+        checker it is that object."""
+        return cast("S", self)
+
     # --- objects ---
 
     def all(self) -> list[S]:
@@ -68,7 +83,7 @@ class Selection(Generic[S]):
     def __bool__(self) -> bool:
         return bool(self.all())
 
-    @overload
+    @overload  # type: ignore[override]  # it takes no other integers
     def __getitem__(self, key: int) -> S: ...
     @overload
     def __getitem__(self, key: slice) -> Selection[S]: ...
@@ -97,7 +112,7 @@ class Selection(Generic[S]):
         found = self._with(self._ordered()[:1]).all()
         return found[0] if found else None
 
-    def count(self) -> int:
+    def count(self) -> int:  # type: ignore[override]
         return len(self._result) if self._result is not None else self.queryset.count()
 
     def exists(self) -> bool:

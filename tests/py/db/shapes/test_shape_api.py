@@ -43,7 +43,7 @@ def cities() -> QuerySet[City]:
 
 @api.get("/selection")
 def list_selection() -> list[CityOut]:
-    return CityOut.select(cities())  # type: ignore[return-value]
+    return CityOut.select(cities())
 
 
 @api.get("/queryset")
@@ -73,7 +73,7 @@ def related(code: str) -> list[CityOut]:
 
 @api.get("/one")
 def one(name: str) -> CityOut:
-    return CityOut.select(cities().filter(name=name))  # type: ignore[return-value]
+    return CityOut.select(cities().filter(name=name)).one
 
 
 @api.get("/instance")
@@ -83,7 +83,7 @@ def instance(name: str) -> CityOut:
 
 @api.get("/maybe")
 def maybe(name: str) -> CityOut | None:
-    return CityOut.select(cities().filter(name=name))  # type: ignore[return-value]
+    return CityOut.select(cities().filter(name=name)).one
 
 
 @api.get("/page")
@@ -128,7 +128,7 @@ def create(body: AirportIn) -> AirportOut:
 
 @api.get("/async/selection")
 async def async_selection() -> list[CityOut]:
-    return CityOut.select(cities())  # type: ignore[return-value]
+    return CityOut.select(cities())
 
 
 @api.get("/async/awaited")
@@ -138,7 +138,7 @@ async def async_awaited() -> list[CityOut]:
 
 @api.get("/async/one")
 async def async_one(name: str) -> CityOut:
-    return CityOut.select(cities().filter(name=name))  # type: ignore[return-value]
+    return CityOut.select(cities().filter(name=name)).one
 
 
 @api.get("/async/sliced")

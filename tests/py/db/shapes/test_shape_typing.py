@@ -22,7 +22,9 @@ from typing import Any, assert_type
 from django.contrib.auth.models import Group, Permission, User
 from django.db.models import Count, QuerySet
 from msgspec import UNSET, UnsetType
-from quintette import API, CursorPage, Page, Selection, Shape, Stream, computed, field
+from quintette import (
+    API, CursorPage, Page, Selection, Shape, Stream, compiled, computed, field,
+)
 
 
 class PermissionOut(Shape, model=Permission):
@@ -57,6 +59,59 @@ api = API()
 @api.get("/groups")
 def groups() -> Selection[GroupOut]:
     return GroupOut.select(Group.objects.all())
+
+
+@api.get("/listed")
+def listed() -> list[GroupOut]:
+    return GroupOut.select(Group.objects.all())
+
+
+@api.get("/sliced")
+async def sliced() -> list[GroupOut]:
+    return GroupOut.select()[:3]
+
+
+@api.get("/one")
+def one(id: int) -> GroupOut:
+    return GroupOut.select(Group.objects.filter(pk=id)).one
+
+
+@api.get("/maybe")
+def maybe(id: int) -> GroupOut | None:
+    return GroupOut.select(Group.objects.filter(pk=id)).one
+
+
+@compiled(shape=GroupOut)
+def by_name(name: str) -> QuerySet[Group]:
+    return Group.objects.filter(name=name)
+
+
+@compiled
+def by_id(id: int) -> GroupOut | None: ...
+
+
+@api.get("/compiled")
+async def from_compiled(name: str) -> list[GroupOut]:
+    return by_name.json(name)
+
+
+@api.get("/compiled-one")
+async def from_compiled_one(id: int) -> GroupOut | None:
+    return by_id.json(id)
+
+
+@api.get("/wrong")
+async def wrong(id: int) -> list[GroupOut]:
+    if id == 1:
+        return PermissionOut.select()  # error: return-value
+    if id == 2:
+        by_name.json(3)  # error: call-overload
+    return GroupOut.select().one  # error: return-value
+
+
+@api.get("/other")
+async def other(id: int) -> list[PermissionOut]:
+    return by_name.json("x")  # error: return-value
 
 
 @api.get("/page")
@@ -100,6 +155,9 @@ async def wait() -> None:
     assert_type([one async for one in GroupOut.select()], list[GroupOut])
     assert_type(await GroupOut.select().aget(pk=1), GroupOut)
     assert_type(await GroupOut.select().ajson(), bytes)
+    assert_type(await by_name.json("x"), bytes)
+    assert_type(await by_id.json(3), bytes)
+    assert_type(await by_name("x"), list[GroupOut])
     user: Any = await UserIn("me").acreate()
 """
 
