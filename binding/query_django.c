@@ -51,6 +51,41 @@ static PyObject *pg_results_rows(PyObject *op, PyObject *args) {
     return q5py_rows_of_pg((q5py_statement *)statement, op, &self->library, owner, result);
 }
 
+static PyObject *row_of(const q5py_pg_results *self, q5py_state *state, const PGresult *result,
+                        int row, int columns) {
+    const q5_pg_library *library = &self->library;
+    PyObject *values = PyTuple_New(columns);
+    for (int i = 0; values && i < columns; i++) {
+        q5_slice cell = q5_pg_value(library, result, row, i);
+        PyObject *value = cell.base
+                              ? q5py_cell_of_postgresql(state, cell, library->ftype(result, i))
+                              : Py_NewRef(Py_None);
+        if (value)
+            PyTuple_SET_ITEM(values, i, value);
+        else
+            Py_CLEAR(values);
+    }
+    return values;
+}
+
+static PyObject *pg_results_tuples(PyObject *op, PyObject *arg) {
+    q5py_pg_results *self = (q5py_pg_results *)op;
+    const PGresult *result = PyLong_AsVoidPtr(arg);
+    if (!result && PyErr_Occurred()) return NULL;
+    if (!result || !is_readable(&self->library, result)) Py_RETURN_NOTIMPLEMENTED;
+    q5py_state *state = q5py_state_of_type(Py_TYPE(op));
+    int count = self->library.ntuples(result), columns = self->library.nfields(result);
+    PyObject *rows = PyList_New(count);
+    for (int i = 0; rows && i < count; i++) {
+        PyObject *row = row_of(self, state, result, i, columns);
+        if (row)
+            PyList_SET_ITEM(rows, i, row);
+        else
+            Py_CLEAR(rows);
+    }
+    return rows;
+}
+
 static PyObject *pg_results_version(PyObject *op, void *unused) {
     (void)unused;
     return PyLong_FromLong(((q5py_pg_results *)op)->library.libVersion());
@@ -72,9 +107,15 @@ PyDoc_STRVAR(pg_results_rows_doc,
              "rows(statement, owner, pgresult) -> Rows\n\n"
              "Of the PGresult at this address, which owner keeps. NotImplemented: as read().");
 
+PyDoc_STRVAR(pg_results_tuples_doc,
+             "tuples(pgresult) -> list[tuple]\n\n"
+             "What the driver's fetchall() would give, as Django sets it up, with UTC as the time\n"
+             "zone. NotImplemented: as read().");
+
 static PyMethodDef pg_results_methods[] = {
     {"read", pg_results_read, METH_VARARGS, pg_results_read_doc},
     {"rows", pg_results_rows, METH_VARARGS, pg_results_rows_doc},
+    {"tuples", pg_results_tuples, METH_O, pg_results_tuples_doc},
     {NULL, NULL, 0, NULL},
 };
 

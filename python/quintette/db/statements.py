@@ -112,6 +112,8 @@ class Statement(NamedTuple):
     them."""
     kept: list[Any]
     """What the key knows by its address."""
+    parts: tuple[bytes, ...] | None
+    """The text around the parameters; None: it has more in it than their places."""
 
 
 # By alias; None: the key says too little.
@@ -126,8 +128,12 @@ class SQLCompiler(_Django):  # type: ignore[misc]
     """Of both engines."""
 
     _statement: Statement | None = None
+    _written: Any = None  # what as_sql() is about to be asked for once more
 
     def as_sql(self, with_limits: bool = True, with_col_aliases: bool = False) -> Any:
+        if self._written is not None:
+            written, self._written = self._written, None
+            return written
         self._statement = None
         if not with_limits or with_col_aliases or not self.elide_empty:
             return super().as_sql(with_limits, with_col_aliases)
@@ -206,6 +212,7 @@ class SQLCompiler(_Django):  # type: ignore[misc]
             bool(converts) or self.has_composite_fields(expressions),
             flags_written,
             kept,
+            _parts(sql),
         )
 
     def _parameters(self, found: list[Any]) -> tuple[tuple[Any, ...], tuple[int, ...]]:
@@ -227,6 +234,14 @@ class SQLCompiler(_Django):  # type: ignore[misc]
             return super().results_iter(results, tuple_expected, chunked_fetch, chunk_size)
         rows = chain.from_iterable(results)
         return map(tuple, rows) if tuple_expected else rows
+
+
+def _parts(sql: str) -> tuple[bytes, ...] | None:
+    """Between `%s`. `%%` stands for one percent sign, as the drivers have it."""
+    texts = [text.split("%%") for text in sql.split("%s")]
+    if any("%" in piece for pieces in texts for piece in pieces):
+        return None
+    return tuple("%".join(pieces).encode() for pieces in texts)
 
 
 def _values(found: list[Any]) -> list[Any]:

@@ -91,6 +91,16 @@ class DatabaseWrapper(_Django):  # type: ignore[misc]
         self._pooled: tuple[Pool[Session], Kept[Session]] | None = None
         self._borrower: weakref.ref[asyncio.Task[Any]] | None = None
 
+    @property
+    def reads_directly(self) -> bool:
+        """See quintette.db.postgresql.reading. By the settings, and nothing is a subclass's."""
+        options = self.settings_dict["OPTIONS"]
+        return (
+            type(self) is DatabaseWrapper
+            and "cursor_factory" not in options
+            and not options.get("server_side_binding")
+        )
+
     # --- connecting -------------------------------------------------------------------------------
 
     def get_connection_params(self) -> dict[str, Any]:
@@ -128,7 +138,7 @@ class DatabaseWrapper(_Django):  # type: ignore[misc]
             raise
 
     def connect(self) -> None:
-        if not self._connects_quickly():
+        if not self.connects_quickly():
             super().connect()
             return
         # What BaseDatabaseWrapper.connect() does, but for what a pooled session has already.
@@ -155,7 +165,7 @@ class DatabaseWrapper(_Django):  # type: ignore[misc]
         connection_created.send(sender=self.__class__, connection=self)
         self.run_on_commit = []
 
-    def _connects_quickly(self) -> bool:
+    def connects_quickly(self) -> bool:
         """On a loop, with nothing special, neither by settings nor by a subclass."""
         chosen = self.settings_dict
         return (
@@ -167,14 +177,14 @@ class DatabaseWrapper(_Django):  # type: ignore[misc]
         )
 
     def _borrow(self, params: dict[str, Any] | None) -> PooledConnection:
-        pool = self._pool_here(params)
+        pool = self.pool_here(params)
         kept = pool.borrow(self)
         self._pooled = pool, kept
         task = asyncio.current_task()
         self._borrower = None if task is None else weakref.ref(task)
         return kept.item.lend(pool, kept)
 
-    def _pool_here(self, params: dict[str, Any] | None) -> Pool[Session]:
+    def pool_here(self, params: dict[str, Any] | None = None) -> Pool[Session]:
         """The running loop's, for the database that the settings name now: tests change them."""
         chosen = self.settings_dict
         key = (

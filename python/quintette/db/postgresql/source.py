@@ -14,6 +14,7 @@ from psycopg.adapt import AdaptersMap
 from quintette.concurrency import FdWait, wait_for
 from quintette.db.pool import CLEANING_SECONDS, Kept, Pool
 from quintette.db.postgresql.connection import PooledConnection, drive_until, open_pgconn
+from quintette.db.postgresql.reading import Reader, stock_loaders
 from quintette.db.postgresql.session import RESET
 
 IDLE = pq.TransactionStatus.IDLE
@@ -31,7 +32,7 @@ Reset = Literal["auto", "always", "never"]
 class Session:
     """A connection of libpq with what belongs to the server's side of it."""
 
-    __slots__ = ("configured", "pgconn", "prepared", "ready", "suspect", "view")
+    __slots__ = ("configured", "pgconn", "prepared", "reader", "ready", "suspect", "view")
 
     def __init__(self, pgconn: Any) -> None:
         self.pgconn = pgconn
@@ -40,6 +41,7 @@ class Session:
         self.configured = False  # time zone and role are set
         self.suspect = False  # a borrower may have left something in it
         self.view: PooledConnection | None = None  # the present, or the last borrower's
+        self.reader: Reader | None = None
 
     def lend(self, pool: Pool[Session], kept: Kept[Session]) -> PooledConnection:
         """A view with nothing of the last one's: adapters, handlers, modes."""
@@ -97,6 +99,7 @@ class Sessions:
         self.reset = reset
         self.restore = restore
         self.key = key
+        self.loaders = stock_loaders(params["context"].adapters)
 
     def open(self) -> Session:
         return Session(wait_for(open_pgconn(**self.params)))
