@@ -3,6 +3,7 @@ must be: the bytes are the same."""
 
 from __future__ import annotations
 
+import os
 import random
 import resource
 from collections.abc import Callable
@@ -335,6 +336,10 @@ def resident_kb() -> int:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not STATM.exists(), reason="Linux tells what memory a process has")
+@pytest.mark.skipif(
+    "libasan" in os.environ.get("LD_PRELOAD", ""),
+    reason="AddressSanitizer keeps freed memory for a while",
+)
 @pytest.mark.parametrize(("shape", "parents"), [(PlainOut, 1_000_000), (ParentOut, 200_000)])
 def test_a_stream_takes_no_more_memory_for_more_rows(
     using: str, shape: type[Shape], parents: int
