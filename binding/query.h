@@ -72,7 +72,9 @@ typedef struct q5py_statement {
     PyObject *python; /* owned: quintette.db.compiled.statement.Statement */
     PyObject *alias;  /* owned str */
     bool is_postgresql;
-    bool in_python; /* always by the Python side */
+    bool in_python;       /* always by the Python side */
+    PyObject *text_types; /* owned set of the database's own types that are sent as their text (an
+                             enum, citext), by their OIDs; or NULL */
     q5py_mode mode;
     PyObject *sql; /* owned bytes, end in a NUL */
     uint16_t slot_count, column_count;
@@ -124,6 +126,8 @@ PyObject *q5py_statement_result(q5py_statement *statement, const q5_row_source *
 /* The parts of that. Makes the plan for columns of these types: 1; 0: there can be none; -1 with an
  * exception. */
 int q5py_statement_prepare(q5py_statement *statement, const uint32_t *oids, uint32_t columns);
+/* Whether cells.c knows all these types, or their values are texts. */
+bool q5py_statement_knows(const q5py_statement *statement, const uint32_t *oids, uint32_t columns);
 /* The driver's rows: a list of tuples. NULL with an exception. */
 PyObject *q5py_statement_rows(q5py_statement *statement, const q5_row_source *source,
                               const uint32_t *oids);

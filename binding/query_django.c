@@ -16,13 +16,18 @@ static PyObject *pg_results_new(PyTypeObject *type, PyObject *args, PyObject *kw
     return (PyObject *)self;
 }
 
-/* Are these rows in binary format, of types that cells.c knows? */
-static bool is_readable(const q5_pg_library *library, const PGresult *result) {
+/* Are these rows in binary format, of types that are known here? statement: NULL, or whose own
+ * types count too. */
+static bool is_readable(const q5py_statement *statement, const q5_pg_library *library,
+                        const PGresult *result) {
     if (library->resultStatus(result) != PGRES_TUPLES_OK) return false;
     int columns = library->nfields(result);
-    for (int i = 0; i < columns; i++)
-        if (library->fformat(result, i) != 1 || !q5py_cell_knows(library->ftype(result, i)))
-            return false;
+    for (int i = 0; i < columns; i++) {
+        uint32_t oid = library->ftype(result, i);
+        bool known =
+            q5py_cell_knows(oid) || (statement && q5py_statement_knows(statement, &oid, 1));
+        if (library->fformat(result, i) != 1 || !known) return false;
+    }
     return true;
 }
 
@@ -35,7 +40,8 @@ static PyObject *pg_results_read(PyObject *op, PyObject *args) {
     if (!PyArg_ParseTuple(args, "O!Kp", state->statement_type, &statement, &address, &as_json))
         return NULL;
     const PGresult *result = (const PGresult *)(uintptr_t)address; /* NOLINT(performance-*) */
-    if (!result || !is_readable(&self->library, result)) Py_RETURN_NOTIMPLEMENTED;
+    if (!result || !is_readable((q5py_statement *)statement, &self->library, result))
+        Py_RETURN_NOTIMPLEMENTED;
     return q5py_pg_result((q5py_statement *)statement, &self->library, result, as_json, false);
 }
 
@@ -47,7 +53,8 @@ static PyObject *pg_results_rows(PyObject *op, PyObject *args) {
     if (!PyArg_ParseTuple(args, "O!OK", state->statement_type, &statement, &owner, &address))
         return NULL;
     const PGresult *result = (const PGresult *)(uintptr_t)address; /* NOLINT(performance-*) */
-    if (!result || !is_readable(&self->library, result)) Py_RETURN_NOTIMPLEMENTED;
+    if (!result || !is_readable((q5py_statement *)statement, &self->library, result))
+        Py_RETURN_NOTIMPLEMENTED;
     return q5py_rows_of_pg((q5py_statement *)statement, op, &self->library, owner, result);
 }
 
@@ -72,7 +79,7 @@ static PyObject *pg_results_tuples(PyObject *op, PyObject *arg) {
     q5py_pg_results *self = (q5py_pg_results *)op;
     const PGresult *result = PyLong_AsVoidPtr(arg);
     if (!result && PyErr_Occurred()) return NULL;
-    if (!result || !is_readable(&self->library, result)) Py_RETURN_NOTIMPLEMENTED;
+    if (!result || !is_readable(NULL, &self->library, result)) Py_RETURN_NOTIMPLEMENTED;
     q5py_state *state = q5py_state_of_type(Py_TYPE(op));
     int count = self->library.ntuples(result), columns = self->library.nfields(result);
     PyObject *rows = PyList_New(count);

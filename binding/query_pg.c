@@ -40,6 +40,7 @@ typedef struct pg_run {
     q5py_wait *wait;            /* owned; its arg is this run while it is pending */
     PyObject *result;           /* owned or NULL */
     PyObject *error;            /* owned or NULL: the result could not be made */
+    PyObject *unknown;          /* owned or NULL: types of columns that only the driver knows */
     PyObject *watched;          /* owned or NULL: see watch.h */
     q5_buf values;
     q5_arena arena;
@@ -54,6 +55,7 @@ static void run_free(pg_run *run) {
     Py_CLEAR(run->wait);
     Py_CLEAR(run->result);
     Py_CLEAR(run->error);
+    Py_CLEAR(run->unknown);
     Py_CLEAR(run->watched);
     q5_buf_deinit(&run->values);
     q5_arena_deinit(&run->arena);
@@ -106,6 +108,31 @@ static PyObject *tree_result(const pg_run *run, bool in_python) {
     return rc > 0 ? tree_result(run, true) : made;
 }
 
+/* Adds those of one result to run->unknown. 0, or -1 with an exception. */
+static int note_unknown(pg_run *run, uint16_t index) {
+    const q5py_statement *statement = run->pending->statement->tree[index];
+    uint32_t oids[Q5_ROW_COLUMNS_MAX];
+    uint32_t columns = read_oids(&run->pool->library, (const PGresult *)run->results[index], oids);
+    for (uint32_t i = 0; i < columns; i++) {
+        if (q5py_statement_knows(statement, &oids[i], 1)) continue;
+        if (!run->unknown && !(run->unknown = PyList_New(0))) return -1;
+        PyObject *oid = PyLong_FromUnsignedLong(oids[i]);
+        int rc = oid ? PyList_Append(run->unknown, oid) : -1;
+        Py_XDECREF(oid);
+        if (rc) return -1;
+    }
+    return 0;
+}
+
+static PyObject *make_result(pg_run *run) {
+    for (uint16_t i = 0; i < run->batch.query_count; i++)
+        if (note_unknown(run, i)) return NULL;
+    if (run->unknown) Py_RETURN_NONE; /* Django's connection will give it */
+    if (run->batch.query_count > 1) return tree_result(run, false);
+    return q5py_pg_result(run->pending->statement, &run->pool->library,
+                          (const PGresult *)run->results[0], run->pending->as_json, false);
+}
+
 static q5_pg_take on_result(q5_pg_batch *batch, unsigned index, struct pg_result *result,
                             bool more) {
     (void)more; /* never: it is no stream */
@@ -114,10 +141,7 @@ static q5_pg_take on_result(q5_pg_batch *batch, unsigned index, struct pg_result
     if (index + 1U < batch->query_count) return Q5_PG_KEEP;
     /* A project's code, which may cancel the task that waits: the run is on_done's from here on. */
     run->wait->on_cancel = NULL;
-    PyObject *made = batch->query_count > 1
-                         ? tree_result(run, false)
-                         : q5py_pg_result(run->pending->statement, &run->pool->library,
-                                          (const PGresult *)result, run->pending->as_json, false);
+    PyObject *made = make_result(run);
     Py_XSETREF(run->result, made);
     if (!made) Py_XSETREF(run->error, q5py_exception_take());
     return Q5_PG_KEEP; /* run_free clears it */
@@ -133,6 +157,17 @@ static void raise_failure(pg_run *run, int status) {
     if (exception) q5py_exception_set(exception);
 }
 
+/* The Python side runs it on Django's connection, which knows these types, from now on. It ends the
+ * wait. */
+static void run_again(pg_run *run, q5py_wait *wait) {
+    run->pending->statement->in_python = true;
+    PyObject *begun = PyObject_CallMethod(run->pending->statement->python, "again", "OOO",
+                                          run->pending, run->unknown, (PyObject *)wait);
+    run_free(run);
+    if (!begun) q5py_wait_fail(wait);
+    Py_XDECREF(begun);
+}
+
 static void on_done(q5_pg_batch *batch, int status) {
     pg_run *run = batch->ctx;
     q5py_wait *wait = run->wait;
@@ -143,6 +178,11 @@ static void on_done(q5_pg_batch *batch, int status) {
     run->watched = NULL;
     if (run->pool->loop_is_over) {
         run_free(run);
+        Py_DECREF(wait);
+        return;
+    }
+    if (status == Q5_OK && run->unknown && !run->error) {
+        run_again(run, wait);
         Py_DECREF(wait);
         return;
     }

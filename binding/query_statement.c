@@ -40,12 +40,28 @@ static int add_step(q5py_statement *self, q5_row_plan *plan, PyObject *step) {
     }
 }
 
+static bool is_text(const q5py_statement *self, uint32_t oid) {
+    if (!self->text_types || q5py_cell_knows(oid)) return false;
+    PyObject *key = PyLong_FromUnsignedLong(oid);
+    int found = key ? PySet_Contains(self->text_types, key) : -1;
+    Py_XDECREF(key);
+    if (found < 0) PyErr_Clear(); /* out of memory: its rows go through Python */
+    return found > 0;
+}
+
+bool q5py_statement_knows(const q5py_statement *self, const uint32_t *oids, uint32_t columns) {
+    for (uint32_t i = 0; i < columns; i++)
+        if (!q5py_cell_knows(oids[i]) && !is_text(self, oids[i])) return false;
+    return true;
+}
+
 /* What the server says of each column, and what its field makes of it. */
 static void set_types(q5py_statement *self, const uint32_t *oids) {
     if (!oids) return;
     for (uint16_t i = 0; i < self->column_count; i++) {
         uint32_t element = self->types[i].array ? q5_pg_element_type(oids[i]) : 0;
-        self->types[i].oid = element ? element : oids[i];
+        uint32_t oid = is_text(self, oids[i]) ? Q5_PG_TEXT : oids[i];
+        self->types[i].oid = element ? element : oid;
         self->column_oids[i] = oids[i];
     }
 }
@@ -80,21 +96,15 @@ static bool plan_fits(const q5py_statement *self, const uint32_t *oids) {
 
 /* ---- rows ------------------------------------------------------------------------------------ */
 
-/* Of a type that only psycopg knows. */
-static PyObject *load_in_python(q5py_statement *self, q5_slice value, uint32_t oid) {
-    return PyObject_CallMethod(self->python, "load", "Iy#", oid, value.base, (Py_ssize_t)value.len);
-}
-
 static PyObject *python_row(q5py_statement *self, const q5_cell *cells, const uint32_t *oids) {
     PyObject *row = PyTuple_New(self->column_count);
     for (uint16_t i = 0; row && i < self->column_count; i++) {
         PyObject *value;
         if (cells[i].kind == Q5_CELL_NULL)
             value = Py_NewRef(Py_None);
-        else if (oids && !q5py_cell_knows(oids[i]))
-            value = load_in_python(self, cells[i].bytes, oids[i]);
         else if (oids)
-            value = q5py_cell_of_postgresql(self->state, cells[i].bytes, oids[i]);
+            value = q5py_cell_of_postgresql(self->state, cells[i].bytes,
+                                            is_text(self, oids[i]) ? Q5_PG_TEXT : oids[i]);
         else
             value = q5py_cell_of_sqlite(&cells[i]);
         if (value)
@@ -259,13 +269,15 @@ static int import_connections(q5py_state *state) {
 }
 
 static PyObject *statement_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-    static char *keywords[] = {"python", "alias",   "is_postgresql", "in_python", "mode", "sql",
-                               "slots",  "columns", "steps",         "children",  NULL};
-    PyObject *python, *alias, *sql, *slots, *columns, *steps, *children = NULL;
+    static char *keywords[] = {"python", "alias",    "is_postgresql", "in_python",
+                               "mode",   "sql",      "slots",         "columns",
+                               "steps",  "children", "text_types",    NULL};
+    PyObject *python, *alias, *sql, *slots, *columns, *steps, *children = NULL, *text_types = NULL;
     int is_postgresql, in_python, mode;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OUppiSO!O!O|O!", keywords, &python, &alias,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OUppiSO!O!O|O!O!", keywords, &python, &alias,
                                      &is_postgresql, &in_python, &mode, &sql, &PyTuple_Type, &slots,
-                                     &PyTuple_Type, &columns, &steps, &PyTuple_Type, &children))
+                                     &PyTuple_Type, &columns, &steps, &PyTuple_Type, &children,
+                                     &PySet_Type, &text_types))
         return NULL;
     q5py_statement *self = (q5py_statement *)type->tp_alloc(type, 0);
     if (!self) return NULL;
@@ -276,6 +288,7 @@ static PyObject *statement_new(PyTypeObject *type, PyObject *args, PyObject *kwa
     self->is_postgresql = is_postgresql;
     self->in_python = in_python;
     self->mode = (q5py_mode)mode;
+    self->text_types = Py_XNewRef(text_types);
     self->steps = PyTuple_Check(steps) ? Py_NewRef(steps) : NULL;
     self->children = children ? Py_NewRef(children) : PyTuple_New(0);
     if (mode < 0 || mode > Q5PY_MODE_EXISTS || import_connections(self->state) ||
@@ -319,6 +332,7 @@ static void statement_dealloc(PyObject *op) {
     Py_CLEAR(self->alias);
     Py_CLEAR(self->sql);
     Py_CLEAR(self->steps);
+    Py_CLEAR(self->text_types);
     for (uint16_t i = 0; i < self->slot_count; i++)
         q5py_slot_clear(&self->slots[i]);
     PyMem_Free(self->tree);
@@ -348,8 +362,18 @@ static PyObject *statement_get_in_python(PyObject *op, void *unused) {
     return PyBool_FromLong(((q5py_statement *)op)->in_python);
 }
 
+static int statement_set_in_python(PyObject *op, PyObject *value, void *unused) {
+    (void)unused;
+    int in_python = value ? PyObject_IsTrue(value) : -1;
+    if (!value) PyErr_SetString(PyExc_AttributeError, "in_python cannot be deleted");
+    if (in_python < 0) return -1;
+    ((q5py_statement *)op)->in_python = in_python;
+    return 0;
+}
+
 static PyGetSetDef statement_getset[] = {
-    {"in_python", statement_get_in_python, NULL, "It runs on Django's connection alone.", NULL},
+    {"in_python", statement_get_in_python, statement_set_in_python,
+     "It runs on Django's connection alone.", NULL},
     {"python", statement_get_python, NULL, "The Python side.", NULL},
     {"has_plan", statement_get_plan, NULL, "Rows have become JSON in C.", NULL},
     {NULL, NULL, NULL, NULL, NULL},

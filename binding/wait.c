@@ -213,6 +213,16 @@ static PyObject *wait_cancel(PyObject *op, PyObject *args, PyObject *kwargs) {
     return PyBool_FromLong(q5py_wait_cancel(self));
 }
 
+static PyObject *wait_fail(PyObject *op, PyObject *exception) {
+    if (!PyExceptionInstance_Check(exception)) {
+        PyErr_SetString(PyExc_TypeError, "an exception is needed");
+        return NULL;
+    }
+    q5py_exception_set(Py_NewRef(exception));
+    q5py_wait_fail((q5py_wait *)op);
+    Py_RETURN_NONE;
+}
+
 static PyObject *wait_finish(PyObject *op, PyObject *const *args, Py_ssize_t nargs) {
     q5py_wait_finish((q5py_wait *)op, nargs ? args[0] : NULL);
     Py_RETURN_NONE;
@@ -363,6 +373,7 @@ static void wait_dealloc(PyObject *op) {
 static PyMethodDef wait_methods[] = {
     {"finish", (PyCFunction)(void (*)(void))wait_finish, METH_FASTCALL,
      "finish(result=None): it is over"},
+    {"fail", wait_fail, METH_O, "fail(exception): it has failed with it"},
     {"expire", wait_expire, METH_NOARGS, "expire(): its time is over"},
     {"result", wait_result, METH_NOARGS, NULL},
     {"exception", wait_exception, METH_NOARGS, NULL},

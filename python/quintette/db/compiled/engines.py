@@ -8,7 +8,6 @@ import threading
 from typing import Any
 
 from asgiref.local import Local
-from django.conf import settings
 from django.db import connections
 
 from quintette import _quintette
@@ -93,16 +92,6 @@ def _startup(connection: Any) -> str:
     if role:
         statements.append(f"SET ROLE {connection.ops.quote_name(role)}")
     return "; ".join(statements)
-
-
-def load(oid: int, data: bytes) -> Any:
-    """A value in PostgreSQL's binary format, of a type that C has no decoder for."""
-    from django.db.backends.postgresql.psycopg_any import get_adapters_template
-    from psycopg import pq
-    from psycopg.adapt import Transformer
-
-    adapters = get_adapters_template(settings.USE_TZ, None)
-    return Transformer(adapters).get_loader(oid, pq.Format.BINARY).load(data)
 
 
 def failure(

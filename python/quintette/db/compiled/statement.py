@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NoReturn
 
 import msgspec
@@ -15,7 +16,7 @@ from quintette import _quintette, concurrency
 from quintette.concurrency import engines as waiting_engines
 from quintette.concurrency import patches
 from quintette.db import makers
-from quintette.db.compiled import columns, driver, engines, selection, sql, tracing
+from quintette.db.compiled import columns, driver, engines, pgtypes, selection, sql, tracing
 from quintette.db.compiled.errors import CompileError, OutOfBoundsError, ParameterError
 from quintette.db.compiled.nodes import Cell, Node, Object, steps_of
 from quintette.db.compiled.placeholders import Trace
@@ -31,6 +32,20 @@ _MODES: Final = {
     tracing.EXISTS: 3,
 }  # fmt: skip
 _CONSTANTS: Final = (int, float, str, bytes, type(None))
+
+
+_again: set[asyncio.Task[Any]] = set()  # that a loop refers to weakly
+
+
+def _hand_on(task: asyncio.Task[Any], wait: _quintette.Wait) -> None:
+    if task.cancelled():
+        wait.fail(asyncio.CancelledError())
+        return
+    error = task.exception()
+    if error is None:
+        wait.finish(task.result())
+    else:
+        wait.fail(error)
 
 
 class Statement:
@@ -113,6 +128,7 @@ class Statement:
             tuple(tuple(column) for column in described),
             steps_of(self.node) if encodes else None,
             children,
+            pgtypes.text_types(self.alias),
         )
         self._named = self.sql.named()
         if encodes and not self.is_empty and self.mode != tracing.EXISTS:
@@ -327,12 +343,15 @@ class Statement:
         raise model.MultipleObjectsReturned(f"get() returned more than one {name}!")
 
     async def elsewhere(self, pending: _quintette.Pending[Any]) -> Any:
-        """On Django's connection: in a greenlet, where its engine waits in one, or in a thread."""
-        if waiting_engines.waits(self.alias) and not self.is_called_from_sync():
-            result = await concurrency.run(self.run, pending.arguments, pending.as_json)
-        else:
-            result = await sync_to_async(self.run)(pending.arguments, pending.as_json)
+        """On Django's connection."""
+        result = await self._on_djangos(self.run, pending.arguments, pending.as_json)
         return pending.outcome(result)
+
+    async def _on_djangos(self, function: Callable[..., Any], *args: Any) -> Any:
+        """In a greenlet, where the database's engine waits in one, or in a thread."""
+        if waiting_engines.waits(self.alias) and not self.is_called_from_sync():
+            return await concurrency.run(function, *args)
+        return await sync_to_async(function)(*args)
 
     def is_called_from_sync(self) -> bool:
         """Then another thread has the connection, perhaps in a transaction."""
@@ -347,8 +366,21 @@ class Statement:
     def open_file(self) -> Any:
         return engines.open_file(self.alias)
 
-    def load(self, oid: int, data: bytes) -> Any:
-        return engines.load(oid, data)
+    def again(
+        self, pending: _quintette.Pending[Any], oids: Sequence[int], wait: _quintette.Wait
+    ) -> None:
+        """Where columns are of types that only the driver knows. Ends the wait."""
+        loop: Any = wait.get_loop()
+        task: asyncio.Task[Any] = loop.create_task(self._learning(pending, oids))
+        _again.add(task)
+        task.add_done_callback(_again.discard)
+        task.add_done_callback(lambda task: _hand_on(task, wait))
+        wait.add_done_callback(lambda wait: wait.cancelled() and task.cancel())
+
+    async def _learning(self, pending: _quintette.Pending[Any], oids: Sequence[int]) -> Any:
+        if await self._on_djangos(pgtypes.learn, self.alias, oids):
+            pending.statement.in_python = False
+        return await self.elsewhere(pending)
 
     def failure(self, *what: Any) -> Exception:
         return engines.failure(*what)

@@ -14,6 +14,7 @@ from django.db.models import F, Lookup, QuerySet
 from quintette import _quintette
 from quintette.db.compiled import columns, driver
 from quintette.db.compiled.nodes import CELL
+from quintette.db.compiled.pgtypes import text_types
 from quintette.db.shapes import fetch
 from quintette.db.shapes.beside import why_no_plain_key
 from quintette.db.shapes.plan import Many, Related, RowPlan
@@ -66,7 +67,17 @@ def _layout(
         raise NotInC
     is_postgresql = connection.vendor == "postgresql"
     layout = _quintette.Statement(
-        None, connection.alias, is_postgresql, False, _LIST_MODE, b"", (), described, steps
+        None,
+        connection.alias,
+        is_postgresql,
+        False,
+        _LIST_MODE,
+        b"",
+        (),
+        described,
+        steps,
+        (),
+        text_types(connection.alias),
     )
     if len(plan.layouts) >= LAYOUTS_MAX:
         plan.layouts.clear()

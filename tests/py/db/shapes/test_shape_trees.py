@@ -209,6 +209,35 @@ def test_a_slice_without_an_order_of_its_own(stored: str, loop: Any) -> None:
     assert statement.sql.text("${}").count('"id"') >= 2
 
 
+@pytest.fixture
+def citext(stored: str) -> Iterator[None]:
+    """PostgreSQL's labels of tags are of a type that an extension has brought."""
+    connection = connections[stored]
+    if connection.vendor != "postgresql":
+        pytest.skip("of PostgreSQL")
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE EXTENSION IF NOT EXISTS citext")
+        cursor.execute("ALTER TABLE shapes_app_tag ALTER COLUMN label TYPE citext")
+        yield
+        cursor.execute("ALTER TABLE shapes_app_tag ALTER COLUMN label TYPE varchar(20)")
+
+
+@pytest.mark.usefixtures("citext")
+def test_children_of_a_type_that_the_driver_knows(
+    stored: str, loop: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @compiled(shape=CityOut)
+    def cities():  # type: ignore[no-untyped-def]
+        return City.objects.using(stored).order_by("name")
+
+    expected = [plain(city) for city in City.objects.using(stored).order_by("name")]
+    assert loop.run_until_complete(awaited(cities.json())) == msgspec.json.encode(expected)
+    monkeypatch.setattr(Statement, "run", refuse)
+    assert loop.run_until_complete(awaited(cities.json())) == msgspec.json.encode(expected)
+    got = loop.run_until_complete(awaited(cities()))
+    assert got == msgspec.convert(expected, list[CityOut])
+
+
 class SlicedOut(Shape, model=City):
     name: str
     airports: list[AirportOut] = field(source="airport_set", queryset=lambda them: them[:1])
