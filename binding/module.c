@@ -160,12 +160,21 @@ static int import_current_task(q5py_state *state) {
 #endif
 }
 
+static int import_uuid_safety(q5py_state *state) {
+    PyObject *kinds = NULL;
+    if (import_into(&kinds, "uuid", "SafeUUID")) return -1;
+    state->uuid_safety = PyObject_GetAttrString(kinds, "unknown");
+    Py_DECREF(kinds);
+    return state->uuid_safety ? 0 : -1;
+}
+
 static int import_all(q5py_state *state) {
     if (import_current_task(state)) return -1;
     if (import_into(&state->register_task, "asyncio.tasks", "_register_task")) return -1;
     if (import_into(&state->unregister_task, "asyncio.tasks", "_unregister_task")) return -1;
     if (import_into(&state->set_running_loop, "asyncio.events", "_set_running_loop")) return -1;
     if (import_into(&state->uuid_class, "uuid", "UUID")) return -1;
+    if (import_uuid_safety(state)) return -1;
     if (import_into(&state->enum_class, "enum", "Enum")) return -1;
     if (import_into(&state->decimal_class, "decimal", "Decimal")) return -1;
     if (import_into(&state->get_running_loop, "asyncio.events", "_get_running_loop")) return -1;

@@ -67,6 +67,8 @@
     XX(db)                       \
     XX(fetch_mode)               \
     XX(fields_cache)             \
+    XX(int)                      \
+    XX(is_safe)                  \
     Q5PY_DJANGO_NAMES(XX)
 
 /* The module's types. */
@@ -116,6 +118,7 @@
     XX(selector_key)                                                          \
     XX(thread_class)        /* threading.Thread */                            \
     XX(uuid_class)          /* uuid.UUID */                                   \
+    XX(uuid_safety)         /* uuid.SafeUUID.unknown */                       \
     XX(decimal_class)       /* decimal.Decimal */                             \
     XX(enum_class)          /* enum.Enum */                                   \
     XX(connections)         /* django.db's; NULL until a query is compiled */ \

@@ -26,8 +26,12 @@ from django.db import connections
 
 from quintette.concurrency import patches
 from quintette.db import shortcuts
+from quintette.db.spares import AsNew, Spares
 
 logger = logging.getLogger("quintette.db")
+
+
+spares = Spares()
 
 
 class ScopedWrapper(Protocol):
@@ -68,12 +72,13 @@ class Scope:
         """Gives back what its wrappers hold; never waits."""
         self.closed = True
         self.task = None
-        wrappers, self.wrappers = self.wrappers, {}
-        for wrapper in wrappers.values():
+        while self.wrappers:
+            only = [self.wrappers.popitem()[1]]
             try:
-                wrapper.leave_scope()
+                only[0].leave_scope()
+                spares.keep(only)
             except Exception:
-                logger.exception("A connection to %r could not be given back", wrapper.alias)
+                logger.exception("A connection to %r could not be given back", only[0].alias)
 
     def __del__(self) -> None:
         if self.wrappers:
@@ -153,6 +158,8 @@ class Storage:
             else:
                 scope = current() or begin(asyncio.current_task())
                 scope.wrappers[alias] = wrapper
+                if getattr(wrapper, "as_new", None) is None:
+                    wrapper.as_new = AsNew(wrapper)
 
     def __delattr__(self, alias: str) -> None:
         if alias not in self._scoped:
@@ -187,6 +194,7 @@ def install() -> None:
     others = handler._connections
     if not isinstance(others, Storage):
         handler._connections = Storage(others)
+        handler.create_connection = spares.creator(handler)
         patches.install()
         patches.stay_when(in_block)
         shortcuts.install()

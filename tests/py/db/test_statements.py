@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, Permission, User
 from django.contrib.contenttypes.models import ContentType
-from django.core.exceptions import EmptyResultSet, FieldError
+from django.core.exceptions import EmptyResultSet
 from django.db import models
 from django.db.models import F, Q, Value
 from django.db.models.functions import Lower
@@ -21,8 +20,6 @@ from quintette.db import statements
 from quintette.db.sqlite3.base import DatabaseWrapper
 from quintette.db.statements import SQLCompiler
 
-# What shortcuts.install() has found.
-djangos_add_fields: Any = inspect.getclosurevars(Query.add_fields).nonlocals["add_fields"]
 WHEN = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
 Make = Callable[[Any], models.QuerySet[Any]]
 
@@ -187,40 +184,6 @@ def test_a_models_order(connection: Any, monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setattr(User._meta, "ordering", ordering)
         queryset = User.objects.filter(pk=1)
         assert written(connection, queryset)[0] == djangos(connection, queryset)[0]
-
-
-@pytest.mark.parametrize(
-    "names",
-    [
-        ["username"],
-        ["pk"],
-        ["id", "email", "pk"],
-        ["groups__name", "username"],
-        ["user_permissions", "last_login"],
-        [],
-    ],
-)
-def test_values_select_what_djangos_do(names: list[str]) -> None:
-    queryset = User.objects.values(*names)
-    query = Query(User)
-    query.clear_deferred_loading()
-    query.clear_select_fields()
-    djangos_add_fields(query, names or [f.attname for f in User._meta.concrete_fields])
-    assert queryset.query.select == query.select
-    assert queryset.query.alias_map.keys() == query.alias_map.keys()
-
-
-@pytest.mark.parametrize("name", ["nothing", "username__nothing", "groups__nothing"])
-def test_names_that_lead_nowhere(name: str) -> None:
-    with pytest.raises(FieldError, match="nothing"):
-        User.objects.values("email", name)
-
-
-@pytest.mark.parametrize("alias", ["a b", "a;b", "a--b"])
-def test_forbidden_aliases_stay_forbidden(alias: str) -> None:
-    for _ in range(2):
-        with pytest.raises(ValueError, match="aliases cannot contain"):
-            User.objects.values(alias)
 
 
 def test_their_number_is_bounded(connection: Any, monkeypatch: pytest.MonkeyPatch) -> None:

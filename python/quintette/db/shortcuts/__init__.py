@@ -1,0 +1,18 @@
+"""Methods of Django's ``Query`` with a short way for what most queries ask for: columns of the
+model's own table.
+
+Django follows each name as a path of relations, though most are none. The short ways leave a query
+in the very state in which Django's methods leave it. Where they do not apply Django's own method is
+called; where that is not Django's any more, nothing is installed.
+"""
+
+from quintette.db.shortcuts import filters, values
+
+
+def install() -> None:
+    """Once; on whatever Django this is."""
+    values.install()
+    filters.install()
+
+
+__all__ = ["install"]

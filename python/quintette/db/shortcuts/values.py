@@ -1,0 +1,56 @@
+"""``values()`` and ``values_list()``: which columns are selected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from django.db.models.sql.query import Query
+
+from quintette.db.shortcuts.columns import selection_of
+from quintette.server.own import own_method
+
+# Column aliases that check_alias() has accepted; a name in a program's text, as a rule.
+ALIASES_MAX = 10_000
+
+
+def install() -> None:
+    add_fields = own_method(Query, "add_fields")
+    check_alias = own_method(Query, "check_alias")
+    if add_fields is not None:
+        Query.add_fields = _short_add_fields(add_fields)  # type: ignore[method-assign]
+    if check_alias is not None:
+        Query.check_alias = _short_check_alias(check_alias)  # type: ignore[method-assign]
+
+
+def _short_add_fields(add_fields: Callable[..., None]) -> Callable[..., None]:
+    def short(self: Any, field_names: Iterable[str], allow_m2m: bool = True) -> None:
+        names = tuple(field_names)
+        selection = selection_of(self.model, names)
+        if selection is None or not self.alias_cols:
+            add_fields(self, names, allow_m2m)
+            return
+        alias = self.get_initial_alias()
+        if alias != selection.alias:
+            add_fields(self, names, allow_m2m)
+            return
+        for column in selection.joined:
+            column.leave_join(self, alias, inner=False)
+        if names:
+            self.set_select(selection.cols)
+
+    return short
+
+
+def _short_check_alias(check_alias: Callable[..., None]) -> Callable[..., None]:
+    accepted: set[str] = set()
+
+    def short(self: Any, alias: str) -> None:
+        if alias in accepted:
+            return
+        check_alias(self, alias)
+        # Django warns of a percent sign each time.
+        if "%" not in alias and len(accepted) < ALIASES_MAX:
+            accepted.add(alias)
+
+    return short
