@@ -22,6 +22,7 @@ INTRANS = pq.TransactionStatus.INTRANS
 INERROR = pq.TransactionStatus.INERROR
 OK = pq.ConnStatus.OK
 FATAL_ERROR = pq.ExecStatus.FATAL_ERROR
+SEVERITY = pq.DiagnosticField.SEVERITY_NONLOCALIZED
 # Messages that may have come to an idle connection: notices, changed parameters, and then the end.
 READS_MAX = 8
 
@@ -82,9 +83,29 @@ def still_there(pgconn: Any) -> bool:
             if not readable.poll(0):
                 return True
             pgconn.consume_input()
+            if _says_goodbye(pgconn):
+                return False
     except (psycopg.Error, OSError):
         pass
     return False
+
+
+def _says_goodbye(pgconn: Any) -> bool:
+    """Whether an idle connection was told why it ends. Its end itself comes a moment later. libpq
+    passes such an error on as a notice."""
+    found = []
+
+    def listen(result: Any) -> None:
+        found.append(result.error_field(SEVERITY))
+        if usual is not None:
+            usual(result)
+
+    usual, pgconn.notice_handler = pgconn.notice_handler, listen
+    try:
+        pgconn.is_busy()  # reads what has come
+    finally:
+        pgconn.notice_handler = usual
+    return b"FATAL" in found or b"PANIC" in found
 
 
 class Sessions:

@@ -17,6 +17,7 @@ from pg_things import Things, backend_pid, names, sql
 from quintette.concurrency import run as in_greenlet
 from quintette.concurrency import wait_for
 from quintette.db import pool
+from quintette.db.postgresql import source
 from quintette.db.postgresql.base import CommitOutcomeUnknownError
 
 pytestmark = pytest.mark.postgresql
@@ -66,6 +67,43 @@ def test_all_of_them_killed_in_the_pool(run: Any, pg_database: Admin) -> None:
             kill(pg_database, pid)
         again = await asyncio.gather(*[in_greenlet(slow) for _ in range(5)])
         assert not set(pids) & set(again)
+
+    run(main())
+
+
+def test_told_of_its_end_which_has_yet_to_come(
+    run: Any, pg: dict[str, Any], pg_database: Admin
+) -> None:
+    """The server says why it closes the connection, and closes it later."""
+
+    async def main() -> None:
+        with through_proxy(pg) as proxy:
+            pid = await asyncio.create_task(in_greenlet(backend_pid))
+            await asyncio.sleep(0)
+            kill(pg_database, pid)
+            await until(proxy.ended.is_set)
+            assert await asyncio.create_task(in_greenlet(backend_pid)) != pid
+            assert pool.stats()["pg"].found_dead == 1
+
+    run(main())
+
+
+def test_a_notice_is_no_goodbye(run: Any) -> None:
+    """A changed parameter comes to an idle connection, and what the server has to say besides."""
+
+    async def main() -> None:
+        heard = []
+        pid = await asyncio.create_task(in_greenlet(backend_pid))
+        await asyncio.sleep(0)
+        (kept,) = pool.pools_here()["pg"]._idle
+        pgconn: Any = kept.item.pgconn
+        pgconn.notice_handler = lambda result: heard.append(result.error_field(b"M"[0]))
+        pgconn.send_query(b"DO $$ BEGIN RAISE WARNING 'look out'; END $$")
+        await until(lambda: not source.still_there(pgconn) or not pgconn.is_busy())
+        assert heard == [b"look out"]
+        while pgconn.get_result():
+            pass
+        assert await asyncio.create_task(in_greenlet(backend_pid)) == pid
 
     run(main())
 
@@ -129,9 +167,11 @@ def test_killed_before_the_commit(run: Any, pg_database: Admin) -> None:
 
 
 class Proxy:
-    """Passes bytes between a client and PostgreSQL, until it swallows the answer to COMMIT."""
+    """Passes bytes between a client and PostgreSQL, until it swallows the answer to COMMIT. That
+    the server has closed a connection it keeps to itself: `ended`."""
 
     def __init__(self, host: str, port: int, *, forwards_commit: bool) -> None:
+        self.ended = threading.Event()
         self.server = (host, port)
         self.forwards_commit = forwards_commit
         self.listening = socket.create_server(("127.0.0.1", 0))
@@ -170,6 +210,7 @@ class Proxy:
         with suppress(OSError):
             while data := source.recv(65536):
                 target.sendall(data)
+        self.ended.set()
 
     def close(self) -> None:
         self.listening.shutdown(socket.SHUT_RDWR)
@@ -177,13 +218,13 @@ class Proxy:
 
 
 @contextmanager
-def through_proxy(settings: dict[str, Any], *, forwards_commit: bool) -> Iterator[None]:
+def through_proxy(settings: dict[str, Any], *, forwards_commit: bool = True) -> Iterator[Proxy]:
     host, port = settings["HOST"], settings["PORT"]
     proxy = Proxy(host, int(port), forwards_commit=forwards_commit)
     settings.update(HOST="127.0.0.1", PORT=str(proxy.port))
     settings["OPTIONS"]["sslmode"] = "disable"
     try:
-        yield
+        yield proxy
     finally:
         settings.update(HOST=host, PORT=port)
         proxy.close()
