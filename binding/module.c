@@ -133,6 +133,8 @@ static PyMethodDef module_methods[] = {
     {"set_request_class", module_set_request_class, METH_O, set_request_class_doc},
     {"pg_pools", q5py_pg_pools, METH_O,
      "pg_pools(poller) -> dict: the open pools of that loop, by the database's alias"},
+    {"make_dicts", (PyCFunction)(void (*)(void))q5py_make_dicts, METH_FASTCALL,
+     "make_dicts(names, rows) -> list: a dict of each row, by name"},
     {"keep_freed_memory", module_keep_freed_memory, METH_O, keep_freed_memory_doc},
     {"set_watch", q5py_set_watch, METH_VARARGS,
      "set_watch(request, query)\n\nWhat is told of each request and compiled query: see watch.h."},

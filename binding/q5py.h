@@ -170,6 +170,8 @@ int q5py_init_plan(PyObject *module, q5py_state *state);
 int q5py_init_call(PyObject *module, q5py_state *state);
 int q5py_init_memory(PyObject *module, q5py_state *state);
 int q5py_init_watchdog(PyObject *module, q5py_state *state);
+/* make_dicts(names, rows): see dicts.c. */
+PyObject *q5py_make_dicts(PyObject *module, PyObject *const *args, Py_ssize_t count);
 int q5py_init_model_maker(PyObject *module, q5py_state *state);
 
 #endif

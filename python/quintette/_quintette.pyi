@@ -1,7 +1,16 @@
 """The extension, as far as Python code here uses it."""
 
 from asyncio import AbstractEventLoop, Future
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator, Mapping, Sequence
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextvars import Context
 from selectors import BaseSelector, SelectorKey
 from types import TracebackType
@@ -354,6 +363,9 @@ class PgPool:
     def stats(self) -> dict[str, int]: ...
 
 def pg_pools(poller: object, /) -> dict[str, PgPool]: ...
+def make_dicts(
+    names: tuple[str, ...], rows: Iterable[Sequence[Any]], /
+) -> list[dict[str, Any]]: ...
 
 class ModelMaker:
     """Makes instances of a model as Django makes them of a query's rows."""

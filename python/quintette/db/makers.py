@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.db.models import Model
@@ -35,21 +35,20 @@ class Maker:
         self._maker = maker
         self._models = models
 
-    def make_all(self, rows: Sequence[Sequence[Any]]) -> list[Any] | None:
-        """None: something is Django's no longer, and must be called."""
-        if not _is_djangos() or not all(map(_leaves_it_to_django, self._models)):
-            return None
+    def is_usable(self) -> bool:
+        """False: something is Django's no longer, and must be called."""
+        return _is_djangos() and all(map(_leaves_it_to_django, self._models))
+
+    def make_all(self, rows: Iterable[Sequence[Any]]) -> list[Any]:
+        """While it is usable."""
         return self._maker.make_all(rows)
 
 
 def maker_of(queryset: Any, compiler: Any, db: str) -> Maker | None:
-    """Of a queryset whose compiler has been set up. None: Django's iterable must make them."""
+    """Of a queryset whose compiler has been set up. None: Django's iterable must make them. What
+    the queryset knows of related objects is left to the caller."""
     fetch_mode = getattr(queryset, "_fetch_mode", None)
-    if (
-        queryset._iterable_class is not ModelIterable
-        or queryset._known_related_objects
-        or getattr(fetch_mode, "track_peers", False)
-    ):
+    if queryset._iterable_class is not ModelIterable or getattr(fetch_mode, "track_peers", False):
         return None
     annotations = tuple(
         (name, column, False) for name, column in (compiler.annotation_col_map or {}).items()

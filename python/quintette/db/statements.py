@@ -114,6 +114,8 @@ class Statement(NamedTuple):
     """What the key knows by its address."""
     parts: tuple[bytes, ...] | None
     """The text around the parameters; None: it has more in it than their places."""
+    makers: dict[Any, Any]
+    """Of model instances, by the querysets' fetch mode; None: Django must make them."""
 
 
 # By alias; None: the key says too little.
@@ -129,11 +131,28 @@ class SQLCompiler(_Django):  # type: ignore[misc]
 
     _statement: Statement | None = None
     _written: Any = None  # what as_sql() is about to be asked for once more
+    _known: tuple[Statement, list[Any]] | None = None  # what kept() has found
+
+    def kept(self) -> Statement | None:
+        """The query's statement if its SQL is kept. as_sql() comes next."""
+        if not self.elide_empty or self.query.select_for_update:
+            return None
+        found: list[Any] = []
+        key = keys(self.query, found)
+        if key is None:
+            return None
+        statement = _statements.get(self.connection.alias, {}).get(key)
+        if statement is not None:
+            self._known = statement, found
+        return statement
 
     def as_sql(self, with_limits: bool = True, with_col_aliases: bool = False) -> Any:
         if self._written is not None:
             written, self._written = self._written, None
             return written
+        if self._known is not None:
+            known, self._known = self._known, None
+            return self._take(*known)
         self._statement = None
         if not with_limits or with_col_aliases or not self.elide_empty:
             return super().as_sql(with_limits, with_col_aliases)
@@ -160,13 +179,17 @@ class SQLCompiler(_Django):  # type: ignore[misc]
         self._statement = statement
         if not self.query.alias_map:
             self._join_table()
+        self.describe(statement)
+        return statement.sql, parameters
+
+    def describe(self, statement: Statement) -> None:
+        """Takes over what Django's compiler knows of the columns."""
         self.select = statement.select
         self.klass_info = statement.klass_info
         self.annotation_col_map = statement.annotation_col_map
         self.col_count = statement.col_count
         self._meta_ordering = statement.meta_ordering
         self.has_extra_select = False
-        return statement.sql, parameters
 
     def _join_table(self) -> None:
         """As Django's does: the query knows its table once its SQL is written."""
@@ -213,6 +236,7 @@ class SQLCompiler(_Django):  # type: ignore[misc]
             flags_written,
             kept,
             _parts(sql),
+            {},
         )
 
     def _parameters(self, found: list[Any]) -> tuple[tuple[Any, ...], tuple[int, ...]]:

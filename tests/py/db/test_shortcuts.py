@@ -11,51 +11,15 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from django.apps.registry import Apps
 from django.contrib.auth.models import User
 from django.core.exceptions import FieldError
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.sql.query import Query
 from django.db.models.sql.where import WhereNode
+from shortcut_models import City, Country, Nickname, Port
 
 import quintette.db.sqlite3.base  # noqa: F401 (which installs them)
-
-REGISTRY = Apps()
-
-
-class Country(models.Model):
-    code = models.CharField(max_length=2, primary_key=True)
-    name = models.CharField(max_length=100)
-
-    class Meta:
-        apps, app_label = REGISTRY, "contenttypes"
-
-
-class City(models.Model):
-    name = models.CharField(max_length=100)
-    country = models.ForeignKey(Country, models.CASCADE, related_name="cities")
-    twin = models.ForeignKey("self", models.CASCADE, null=True, related_name="twins")
-    born_in = models.ForeignKey(Country, models.CASCADE, null=True, related_name="born")
-    uid = models.UUIDField(null=True)
-    population = models.IntegerField()
-    founded = models.DateField(null=True)
-
-    class Meta:
-        apps, app_label = REGISTRY, "contenttypes"
-
-
-class Port(City):
-    depth = models.FloatField()
-    owner = models.OneToOneField(Country, models.CASCADE, to_field="code", null=True)
-
-    class Meta:
-        apps, app_label = REGISTRY, "contenttypes"
-
-
-class Nickname(City):
-    class Meta:
-        apps, app_label, proxy = REGISTRY, "contenttypes", True
 
 
 def djangos(name: str) -> Any:

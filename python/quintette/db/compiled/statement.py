@@ -198,7 +198,8 @@ class Statement:
         self.outputs = columns.outputs_of(self.compiler, selected)
         if self.shape is None:
             self.node = selection.node_of(self.queryset, self.compiler)
-            self._maker = makers.maker_of(self.queryset, self.compiler, self.alias)
+            if not self.queryset._known_related_objects:
+                self._maker = makers.maker_of(self.queryset, self.compiler, self.alias)
 
     # --- running on Django's connection ---------------------------------------------------
 
@@ -287,11 +288,9 @@ class Statement:
         return items if self.mode == tracing.LIST else self._single(items)
 
     def _instances(self, rows: Sequence[Any]) -> list[Any]:
-        if self._maker is not None:
+        if self._maker is not None and self._maker.is_usable():
             values = columns.converted(rows, self.outputs, connections[self.alias])
-            made = self._maker.make_all(values)
-            if made is not None:
-                return made
+            return self._maker.make_all(values)
         return selection.objects_of(self.queryset, self.compiler, rows, self.alias)
 
     def json(self, rows: Sequence[Any]) -> bytes:
