@@ -24,7 +24,7 @@ from quintette.server.own import own_method
 
 ALIAS = "rows"
 # What shortcuts.install() has found.
-DJANGOS: Any = inspect.getclosurevars(QuerySet._fetch_all).nonlocals["fetch_all"]
+DJANGOS: Any = inspect.getclosurevars(QuerySet._fetch_all).nonlocals["djangos"]
 
 Make = Callable[[], Any]
 

@@ -24,7 +24,7 @@ import quintette.db.sqlite3.base  # noqa: F401 (which installs them)
 
 def djangos(name: str) -> Any:
     """What shortcuts.install() has found."""
-    return inspect.getclosurevars(getattr(Query, name)).nonlocals[name]
+    return inspect.getclosurevars(getattr(Query, name)).nonlocals["djangos"]
 
 
 DJANGOS = {name: djangos(name) for name in ("add_q", "add_fields", "check_alias")}

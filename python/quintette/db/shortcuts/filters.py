@@ -61,23 +61,23 @@ def install() -> None:
     add_q = own_method(Query, "add_q")
     methods = [own_method(Query, name) for name in _METHODS]
     if add_q is not None and None not in methods:
-        Query.add_q = _short_add_q(add_q, tuple(methods))  # type: ignore[method-assign]
+        Query.add_q = _short(add_q, tuple(methods))  # type: ignore[method-assign]
 
 
-def _short_add_q(add_q: Callable[..., None], djangos: tuple[Any, ...]) -> Callable[..., None]:
+def _short(djangos: Callable[..., None], methods: tuple[Any, ...]) -> Callable[..., None]:
     methods_of = attrgetter(*_METHODS)
 
-    def short(self: Any, q_object: Any, reuse_all: bool = False) -> None:
+    def add_q(self: Any, q_object: Any, reuse_all: bool = False) -> None:
         conditions = None
         if not reuse_all and not q_object.negated and q_object.connector == AND:
             conditions = _conditions(self, q_object.children)
-        if not conditions or methods_of(type(self)) != djangos:
-            add_q(self, q_object, reuse_all)
+        if not conditions or methods_of(type(self)) != methods:
+            djangos(self, q_object, reuse_all)
             return
         lookups = [_condition(self, column, value) for column, value in conditions]
         self.where.add(WhereNode(lookups, AND), AND)
 
-    return short
+    return add_q
 
 
 def _conditions(query: Any, children: list[Any]) -> _Conditions | None:

@@ -19,22 +19,23 @@ def install() -> None:
     readers = {ModelIterable: _instances, ValuesIterable: _dicts}
     own = {cls: own_method(cls, "__iter__") for cls in readers}
     if fetch_all is not None and None not in own.values():
-        QuerySet._fetch_all = _short_fetch_all(fetch_all, readers, own)  # type: ignore[method-assign]
+        QuerySet._fetch_all = _short(fetch_all, readers, own)  # type: ignore[method-assign]
 
 
-def _short_fetch_all(
-    fetch_all: Callable[..., None], readers: dict[Any, Any], own: dict[Any, Any]
+def _short(
+    djangos: Callable[..., None], readers: dict[Any, Any], own: dict[Any, Any]
 ) -> Callable[..., None]:
-    def short(self: Any) -> None:
+    # quintette.db.watch knows it by this name.
+    def _fetch_all(self: Any) -> None:
         if self._result_cache is None:
             made = self._iterable_class
             read = readers.get(made)
             if read is not None and made.__iter__ is own[made]:
                 self._result_cache = read(self)
         # What is left to be done: all, or to prefetch.
-        fetch_all(self)
+        djangos(self)
 
-    return short
+    return _fetch_all
 
 
 def _dicts(queryset: Any) -> list[dict[str, Any]]:

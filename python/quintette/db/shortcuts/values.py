@@ -23,34 +23,34 @@ def install() -> None:
         Query.check_alias = _short_check_alias(check_alias)  # type: ignore[method-assign]
 
 
-def _short_add_fields(add_fields: Callable[..., None]) -> Callable[..., None]:
-    def short(self: Any, field_names: Iterable[str], allow_m2m: bool = True) -> None:
+def _short_add_fields(djangos: Callable[..., None]) -> Callable[..., None]:
+    def add_fields(self: Any, field_names: Iterable[str], allow_m2m: bool = True) -> None:
         names = tuple(field_names)
         selection = selection_of(self.model, names)
         if selection is None or not self.alias_cols:
-            add_fields(self, names, allow_m2m)
+            djangos(self, names, allow_m2m)
             return
         alias = self.get_initial_alias()
         if alias != selection.alias:
-            add_fields(self, names, allow_m2m)
+            djangos(self, names, allow_m2m)
             return
         for column in selection.joined:
             column.leave_join(self, alias, inner=False)
         if names:
             self.set_select(selection.cols)
 
-    return short
+    return add_fields
 
 
-def _short_check_alias(check_alias: Callable[..., None]) -> Callable[..., None]:
+def _short_check_alias(djangos: Callable[..., None]) -> Callable[..., None]:
     accepted: set[str] = set()
 
-    def short(self: Any, alias: str) -> None:
+    def check_alias(self: Any, alias: str) -> None:
         if alias in accepted:
             return
-        check_alias(self, alias)
+        djangos(self, alias)
         # Django warns of a percent sign each time.
         if "%" not in alias and len(accepted) < ALIASES_MAX:
             accepted.add(alias)
 
-    return short
+    return check_alias

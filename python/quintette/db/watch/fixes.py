@@ -13,7 +13,7 @@ from quintette.db.watch import lines
 _EVALUATING = frozenset(
     f"QuerySet.{name}"
     for name in ("_fetch_all", "_iterator", "aggregate", "count", "exists", "get", "iterator")
-)
+) | {"_short.<locals>._fetch_all"}  # of quintette.db.shortcuts.rows
 _WRITES = {
     "INSERT": "collect the objects and write them with bulk_create()",
     "UPDATE": "collect the objects and write them with bulk_update(), or by one update() of a"
