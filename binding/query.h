@@ -99,6 +99,8 @@ typedef struct q5py_pending {
     PyObject_HEAD q5py_statement *statement; /* owned */
     PyObject *arguments;                     /* owned tuple */
     PyObject *body;                          /* owned bytes: the JSON, once it is there; or NULL */
+    PyObject *future;                        /* owned: see query_future.c; or NULL */
+    PyObject *forwarded;                     /* owned list: its callbacks; or NULL */
     bool as_json;
     bool as_body; /* the outcome is this object, with its body */
 } q5py_pending;
@@ -170,6 +172,11 @@ int q5py_children_read(q5py_statement *statement, const q5_row_source *source,
 /* ---- query_pending.c */
 /* Steals the reference to arguments, a tuple. */
 PyObject *q5py_pending_new(q5py_statement *statement, PyObject *arguments, bool as_json);
+/* Runs it on a connection of ours: 1: *ret is a new reference to an awaitable iterator, a Wait; 0:
+ * not possible; -1 with an exception. */
+int q5py_pending_start(q5py_pending *pending, PyObject **ret);
+/* A coroutine that runs it on Django's connection, or NULL with an exception. */
+PyObject *q5py_pending_elsewhere(q5py_pending *pending);
 bool q5py_is_pending(PyObject *object);
 /* What it gives: the result, or with as_body the pending itself, which gets the body. Steals the
  * reference to result; NULL stays NULL. */
@@ -244,5 +251,16 @@ int q5py_init_sqlite(PyObject *module, q5py_state *state);
 int q5py_init_django_results(PyObject *module, q5py_state *state);
 int q5py_init_tuples(PyObject *module, q5py_state *state);
 int q5py_init_rows(PyObject *module, q5py_state *state);
+
+/* ---- query_future.c: methods of Pending, those of asyncio.Future */
+PyObject *q5py_pending_add_done_callback(PyObject *op, PyObject *args, PyObject *kwargs);
+PyObject *q5py_pending_remove_done_callback(PyObject *op, PyObject *callback);
+PyObject *q5py_pending_cancel(PyObject *op, PyObject *args, PyObject *kwargs);
+PyObject *q5py_pending_cancelled(PyObject *op, PyObject *unused);
+PyObject *q5py_pending_done(PyObject *op, PyObject *unused);
+PyObject *q5py_pending_result(PyObject *op, PyObject *unused);
+PyObject *q5py_pending_exception(PyObject *op, PyObject *unused);
+PyObject *q5py_pending_get_loop(PyObject *op, PyObject *unused);
+PyObject *q5py_pending_make_cancelled_error(PyObject *op, PyObject *unused);
 
 #endif

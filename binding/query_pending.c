@@ -58,8 +58,7 @@ static int in_transaction(q5py_statement *statement) {
     return rc;
 }
 
-/* By the Python side, on Django's connection: a coroutine. */
-static PyObject *run_elsewhere(q5py_pending *self) {
+PyObject *q5py_pending_elsewhere(q5py_pending *self) {
     return PyObject_CallMethod(self->statement->python, "elsewhere", "O", self);
 }
 
@@ -91,9 +90,7 @@ static int run_on_sqlite(q5py_pending *self, PyObject **ret) {
     return *ret ? 1 : -1;
 }
 
-/* On a connection of ours: 1: *ret is a new reference to an awaitable iterator; 0: not possible;
- * -1 with an exception. */
-static int start_here(q5py_pending *self, PyObject **ret) {
+int q5py_pending_start(q5py_pending *self, PyObject **ret) {
     q5py_statement *statement = self->statement;
     q5py_state *state = statement->state;
     if (statement->in_python) return 0;
@@ -104,15 +101,20 @@ static int start_here(q5py_pending *self, PyObject **ret) {
     return poller ? q5py_pg_start(self, poller, (q5py_wait **)ret) : 0;
 }
 
+static PyObject *iterator_of(PyObject *awaitable) {
+    return Py_TYPE(awaitable)->tp_as_async->am_await(awaitable);
+}
+
 static PyObject *pending_await(PyObject *op) {
     q5py_pending *self = (q5py_pending *)op;
     PyObject *awaitable = NULL;
-    int rc = start_here(self, &awaitable);
+    if (self->future) return iterator_of(self->future);
+    int rc = q5py_pending_start(self, &awaitable);
     if (rc < 0) return NULL;
     if (rc > 0) return awaitable;
-    PyObject *coroutine = run_elsewhere(self);
+    PyObject *coroutine = q5py_pending_elsewhere(self);
     if (!coroutine) return NULL;
-    PyObject *iterator = Py_TYPE(coroutine)->tp_as_async->am_await(coroutine);
+    PyObject *iterator = iterator_of(coroutine);
     Py_DECREF(coroutine);
     return iterator;
 }
@@ -128,7 +130,7 @@ PyObject *q5py_pending_outcome(q5py_pending *self, PyObject *result) {
 /* In a greenlet of ours: waits for a connection of our own. 1, 0: not possible, -1. */
 static int wait_here(q5py_pending *self, PyObject **ret) {
     PyObject *awaitable = NULL;
-    int rc = start_here(self, &awaitable);
+    int rc = q5py_pending_start(self, &awaitable);
     if (rc <= 0) return rc;
     rc = q5py_wait_here((q5py_wait *)awaitable, -1, ret);
     Py_DECREF(awaitable);
@@ -181,8 +183,8 @@ int q5py_pending_judge(PyObject *op, bool in_thread, PyObject **ret_body, PyObje
     if (loop < 0) return -1;
     if (!loop) return judge_here(self, ret_body, ret_result);
     self->as_body = self->as_json;
-    int rc = start_here(self, ret_awaitable);
-    if (rc == 0) *ret_awaitable = run_elsewhere(self);
+    int rc = q5py_pending_start(self, ret_awaitable);
+    if (rc == 0) *ret_awaitable = q5py_pending_elsewhere(self);
     return *ret_awaitable ? 0 : -1;
 }
 
@@ -210,6 +212,8 @@ static int pending_traverse(PyObject *op, visitproc visit, void *arg) {
     Py_VISIT(Py_TYPE(op));
     Py_VISIT(self->statement);
     Py_VISIT(self->arguments);
+    Py_VISIT(self->future);
+    Py_VISIT(self->forwarded);
     return 0;
 }
 
@@ -220,6 +224,8 @@ static void pending_dealloc(PyObject *op) {
     Py_CLEAR(self->statement);
     Py_CLEAR(self->arguments);
     Py_CLEAR(self->body);
+    Py_CLEAR(self->future);
+    Py_CLEAR(self->forwarded);
     type->tp_free(op);
     Py_DECREF(type);
 }
@@ -234,6 +240,17 @@ static PyMethodDef pending_methods[] = {
      "get(): the result, in synchronous code. In a thread it blocks, on Django's connection; in a\n"
      "greenlet other code goes on."},
     {"outcome", pending_outcome, METH_O, "outcome(result): what awaiting it gives for that."},
+    {"add_done_callback", (PyCFunction)(void (*)(void))q5py_pending_add_done_callback,
+     METH_VARARGS | METH_KEYWORDS, "Begins, if nothing did; see asyncio.Future."},
+    {"remove_done_callback", q5py_pending_remove_done_callback, METH_O, NULL},
+    {"cancel", (PyCFunction)(void (*)(void))q5py_pending_cancel, METH_VARARGS | METH_KEYWORDS,
+     NULL},
+    {"cancelled", q5py_pending_cancelled, METH_NOARGS, NULL},
+    {"done", q5py_pending_done, METH_NOARGS, NULL},
+    {"result", q5py_pending_result, METH_NOARGS, NULL},
+    {"exception", q5py_pending_exception, METH_NOARGS, NULL},
+    {"get_loop", q5py_pending_get_loop, METH_NOARGS, NULL},
+    {"_make_cancelled_error", q5py_pending_make_cancelled_error, METH_NOARGS, NULL},
     {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, NULL},
     {NULL, NULL, 0, NULL},
 };
@@ -245,12 +262,25 @@ static PyMemberDef pending_members[] = {
     {NULL, 0, 0, 0, NULL},
 };
 
+/* It is never yielded to a task itself: only there does the mark change. */
+static PyObject *pending_get_blocking(PyObject *op, void *closure) {
+    (void)op;
+    (void)closure;
+    Py_RETURN_FALSE;
+}
+
+static PyGetSetDef pending_getset[] = {
+    {"_asyncio_future_blocking", pending_get_blocking, NULL, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
 static PyType_Slot pending_slots[] = {
     {Py_tp_doc, "A call of a compiled query: await it, or get() its result."},
     {Py_tp_dealloc, pending_dealloc},
     {Py_tp_traverse, pending_traverse},
     {Py_tp_methods, pending_methods},
     {Py_tp_members, pending_members},
+    {Py_tp_getset, pending_getset},
     {Py_tp_iter, pending_iter},
     {Py_am_await, pending_await},
     {0, NULL},

@@ -48,11 +48,15 @@ static void call_callbacks(q5py_wait *self) {
     Py_DECREF(callbacks);
 }
 
+static PyObject *cancelled_error(q5py_wait *self) {
+    PyObject *type = self->module->cancelled_error, *message = self->cancel_message;
+    return message ? PyObject_CallOneArg(type, message) : PyObject_CallNoArgs(type);
+}
+
 /* What a failed or cancelled wait raises: a new reference. NULL: it ended well. */
 static PyObject *outcome_error(q5py_wait *self) {
     if (self->state == Q5PY_WAIT_CANCELLED) {
-        PyObject *type = self->module->cancelled_error, *message = self->cancel_message;
-        PyObject *made = message ? PyObject_CallOneArg(type, message) : PyObject_CallNoArgs(type);
+        PyObject *made = cancelled_error(self);
         return made ? made : q5py_exception_take();
     }
     return Py_XNewRef(self->exception);
@@ -370,6 +374,12 @@ static void wait_dealloc(PyObject *op) {
     Py_DECREF(type);
 }
 
+/* What asyncio.gather() asks of a future that was cancelled. */
+static PyObject *wait_make_cancelled_error(PyObject *op, PyObject *unused) {
+    (void)unused;
+    return cancelled_error((q5py_wait *)op);
+}
+
 static PyMethodDef wait_methods[] = {
     {"finish", (PyCFunction)(void (*)(void))wait_finish, METH_FASTCALL,
      "finish(result=None): it is over"},
@@ -381,6 +391,7 @@ static PyMethodDef wait_methods[] = {
     {"cancelled", wait_cancelled, METH_NOARGS, NULL},
     {"cancel", (PyCFunction)(void (*)(void))wait_cancel, METH_VARARGS | METH_KEYWORDS, NULL},
     {"get_loop", wait_get_loop, METH_NOARGS, NULL},
+    {"_make_cancelled_error", wait_make_cancelled_error, METH_NOARGS, NULL},
     {"add_done_callback", (PyCFunction)(void (*)(void))wait_add_done_callback,
      METH_VARARGS | METH_KEYWORDS, NULL},
     {"remove_done_callback", wait_remove_done_callback, METH_O, NULL},

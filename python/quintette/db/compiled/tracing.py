@@ -36,7 +36,8 @@ _METHODS: dict[Any, str] = {
     QuerySet.exists.__code__: EXISTS,
     QuerySet.aggregate.__code__: AGGREGATE,
 }
-_FETCH_ALL = QuerySet._fetch_all.__code__
+# Modules whose frames stand between a function and its query.
+_EVALUATING = "django.", "quintette.db.shortcuts.", __name__
 
 
 class Result(NamedTuple):
@@ -102,11 +103,11 @@ def _of_capture(function: Callable[..., Any], captured: _Captured) -> Result:
     traceback = captured.__traceback__
     while traceback is not None:
         frame = traceback.tb_frame
-        if not frame.f_globals.get("__name__", "").startswith(("django.", __name__)):
+        if not frame.f_globals.get("__name__", "").startswith(_EVALUATING):
             _require_return(frame.f_code, traceback.tb_lasti)
-        mode = mode or _METHODS.get(frame.f_code)
-        if frame.f_code is _FETCH_ALL:
+        elif frame.f_code.co_name == "_fetch_all":
             queryset = frame.f_locals["self"]
+        mode = mode or _METHODS.get(frame.f_code)
         traceback = traceback.tb_next
     if mode is None:
         raise CompileError("it runs a query of its own: return the queryset itself")
