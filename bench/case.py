@@ -30,6 +30,8 @@ class Case:
     """One of several right spellings of an answer that is compared as bytes."""
     database: str = ""
     """``postgresql`` or ``sqlite``: which of the bench's databases it is about."""
+    away_ms: float = 0.0
+    """How much longer a round trip to the database takes than it does on this machine."""
     adds: int = 0
     """What one request must add to the sum of the database's counters."""
 

@@ -17,6 +17,10 @@ _ONE_BY_ONE = "/twenty-in-turn"
 QUICKER_IN_TURN = ("bolt-orm", "django-async")
 """Their queries run in threads, one or four at a time: to start twenty at once costs them more."""
 RETURNED = "bolt-queryset"
+AWAY_MS = 2.0
+AWAY_POOL = 20
+"""Connections for greenlets. The default, ten, carries 1,250 of its requests a second at most, and
+that would be the bound that is measured."""
 IN_TURN = ("quintette-orm-async-in-turn", "quintette-compiled-in-turn")
 
 
@@ -124,6 +128,16 @@ CASES = [
         "synchronous view with four ORM queries",
         "/four",
         data.some(data.FOUR),
+    ),
+    _case(
+        POSTGRESQL,
+        "db-sync4-away",
+        f"synchronous view with four ORM queries to a database {AWAY_MS:g} ms away "
+        f"({AWAY_POOL} connections for greenlets, 5 threads, 4 of gunicorn's)",
+        "/four",
+        data.some(data.FOUR),
+        environment={"BENCH_LOOP_POOL": str(AWAY_POOL), "BENCH_THREADS": "default"},
+        away_ms=AWAY_MS,
     ),
     *_cases(SQLITE),
 ]

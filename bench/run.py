@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from http.client import HTTPException
 from typing import Any
 
 from bench import database, report
+from bench.away import Relay
 from bench.case import Case
 from bench.errors import UnavailableError
 from bench.load.openloop import RateRound, openloop
@@ -94,19 +96,29 @@ def run_case(case: Case, peers: list[Peer], plan: Plan) -> dict[str, Any]:
     """Raw rounds and rows of a case. Servers that fail are left out, and named."""
     say(f"== {case.name}: {case.title}")
     ring = Ring(case, {})
-    try:
-        for peer in peers:
-            if case.name not in peer.cases:
-                continue
-            try:
-                ring.entries.append(_start(case, peer, plan))
-            except FAILURES as problem:
-                ring.leave_out(peer.name, problem)
+    relay = Relay(case)
+    with contextlib.ExitStack() as at_the_end:
+        at_the_end.callback(relay.stop)
+        at_the_end.callback(ring.stop)
+        _start_all(ring, relay, [peer for peer in peers if case.name in peer.cases], plan)
         _measure_peaks(plan, ring)
         _measure_rates(plan, ring)
-    finally:
-        ring.stop()
     return _results(case, ring)
+
+
+def _start_all(ring: Ring, relay: Relay, peers: list[Peer], plan: Plan) -> None:
+    """What stands between the servers and their database, then the servers."""
+    try:
+        case = relay.start(plan.load_core)
+    except FAILURES as problem:
+        for peer in peers:
+            ring.leave_out(peer.name, problem)
+        return
+    for peer in peers:
+        try:
+            ring.entries.append(_start(case, peer, plan))
+        except FAILURES as problem:
+            ring.leave_out(peer.name, problem)
 
 
 def _start(case: Case, peer: Peer, plan: Plan) -> Entry:

@@ -60,9 +60,10 @@ class Server:
     def start(self, core: int) -> None:
         """Start it and wait for a right answer; UnavailableError when none comes."""
         self._log.parent.mkdir(parents=True, exist_ok=True)
-        environment = os.environ | self.case.environment | self._launch.environment
+        environment = dict(os.environ)
         if self.case.database:
             environment |= database.environment(self.case.database)
+        environment |= self.case.environment | self._launch.environment
         environment["PYTHONPATH"] = str(ROOT)
         environment["BENCH_STATIC_ROOT"] = str(STATIC)
         with self._log.open("wb") as log:

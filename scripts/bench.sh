@@ -55,6 +55,8 @@ rows=build/bench/c
     -DQ5_BUILD_BENCH=ON -Wno-dev; } >build/bench/build.log 2>&1 &&
     ninja -C $rows pg_rows >>build/bench/build.log 2>&1 ||
     { cat build/bench/build.log >&2; echo "LEFT OUT: bench/c/pg_rows does not build" >&2; }
+ninja -C $rows delay >build/bench/build.log 2>&1 ||
+    { cat build/bench/build.log >&2; echo "LEFT OUT: bench/c/delay does not build" >&2; }
 { [ -f build/bench/load/build.ninja ] || cmake -S bench/load -B build/bench/load -G Ninja; } \
     >build/bench/build.log 2>&1 && ninja -C build/bench/load >>build/bench/build.log 2>&1 ||
     { cat build/bench/build.log >&2; echo "LEFT OUT: the rates (bench/load does not build)" >&2; }

@@ -31,7 +31,8 @@ def on_both(*names: str) -> frozenset[str]:
     return frozenset(f"{name}{suffix}" for name in names for suffix in SUFFIX.values())
 
 
-EVERY = DATABASE - {"db-sync4", "db-twenty-alone"}
+SYNC4 = frozenset({"db-sync4", "db-sync4-away"})
+EVERY = DATABASE - SYNC4 - {"db-twenty-alone"}
 WITHOUT_USER = EVERY - on_both("db-me")
 
 
@@ -165,7 +166,7 @@ PEERS = [
     _ours(
         "quintette-sync-greenlet",
         "Quintette, sync views in greenlets",
-        EVERY | {"db-sync4"},
+        EVERY | SYNC4,
         "sync",
         "quintette",
         "greenlet",
@@ -173,7 +174,7 @@ PEERS = [
     _ours(
         "quintette-sync-thread",
         "Quintette, sync views in threads",
-        EVERY | {"db-sync4"},
+        EVERY | SYNC4,
         "sync",
         "quintette",
         "thread",
@@ -181,7 +182,7 @@ PEERS = [
     _ours(
         "quintette-django-sync",
         "Quintette's server, sync views, Django's engine",
-        EVERY | {"db-sync4"},
+        EVERY | SYNC4,
         "sync",
         "django",
         "",
@@ -226,7 +227,7 @@ PEERS = [
     Peer(
         "django-sync",
         "Django on gunicorn, sync views",
-        EVERY | {"db-sync4"},
+        EVERY | SYNC4,
         only(partial(_gunicorn, "settings")),
         packages=("gunicorn", "gunicorn_h1c", *DJANGO_PACKAGES),
     ),

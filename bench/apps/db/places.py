@@ -16,6 +16,8 @@ SQLITE_FILE = Path(
 POOL = 4
 """Connections, or threads with a connection each, of every stack. Not more: all servers of a case
 are up at once, and PostgreSQL's own default is a hundred."""
+LOOP_POOL = int(os.environ.get("BENCH_LOOP_POOL", POOL))
+"""Connections of Quintette's loop: more in the case that is about waiting."""
 
 SQLITE_PRAGMAS = {
     "journal_mode": "wal",

@@ -1,7 +1,8 @@
 """The project of the database cases with Quintette.
 
 ``BENCH_ROUTES`` is ``async``, ``sync``, ``msgspec``, ``compiled`` or ``shapes``;
-``BENCH_SYNC_VIEWS`` where synchronous views run.
+``BENCH_SYNC_VIEWS`` where synchronous views run; ``BENCH_THREADS`` is ``default`` for as many
+threads as `manage.py serve` takes by itself.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ QUINTETTE: dict[str, object] = {
     "REQUESTS_PER_CONNECTION": 1_000_000_000,
     "THREADS": places.POOL,
 }
+if os.environ.get("BENCH_THREADS") == "default":
+    del QUINTETTE["THREADS"]
 if "BENCH_SYNC_VIEWS" in os.environ:
     QUINTETTE["SYNC_VIEWS"] = os.environ["BENCH_SYNC_VIEWS"]
 ROOT_URLCONF = {

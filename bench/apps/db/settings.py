@@ -29,7 +29,7 @@ def _options() -> dict[str, object]:
         # Quintette's engine has these by default.
         return {} if _ENGINE == "quintette" else places.SQLITE_OPTIONS
     if _ENGINE == "quintette":
-        return {"loop_pool": {"size": places.POOL}}
+        return {"loop_pool": {"size": places.LOOP_POOL}}
     options: dict[str, object] = {"server_side_binding": True, "prepare_threshold": 5}
     if os.environ.get("BENCH_POOL") == "on":
         options["pool"] = {"min_size": places.POOL, "max_size": places.POOL, "timeout": 30}
