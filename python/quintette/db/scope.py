@@ -26,7 +26,7 @@ from django.db import connections
 
 from quintette.concurrency import patches
 from quintette.db import shortcuts
-from quintette.db.spares import AsNew, Spares
+from quintette.db.spares import Spares
 
 logger = logging.getLogger("quintette.db")
 
@@ -158,8 +158,6 @@ class Storage:
             else:
                 scope = current() or begin(asyncio.current_task())
                 scope.wrappers[alias] = wrapper
-                if getattr(wrapper, "as_new", None) is None:
-                    wrapper.as_new = AsNew(wrapper)
 
     def __delattr__(self, alias: str) -> None:
         if alias not in self._scoped:

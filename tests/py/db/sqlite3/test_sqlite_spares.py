@@ -24,15 +24,20 @@ def none_yet() -> Iterator[None]:
 
 
 async def in_a_task(use: Callable[[Any], Any] = lambda wrapper: None) -> Any:
-    """The `ops` of the task's wrapper, by which it is known later."""
+    """What the task's wrapper is known by later."""
 
     def used() -> Any:
         use(connections["sq"])
-        return connections["sq"].ops
+        return mark(connections["sq"])
 
-    ops = await asyncio.create_task(in_greenlet(used))
+    found = await asyncio.create_task(in_greenlet(used))
     await asyncio.sleep(0)
-    return ops
+    return found
+
+
+def mark(wrapper: Any) -> Any:
+    """Of each wrapper another, which does not lead to it."""
+    return wrapper._thread_sharing_lock
 
 
 def simple(wrapper: Any) -> dict[str, Any]:
@@ -95,11 +100,72 @@ def test_not_while_somebody_has_it(sq: Any, run: Any) -> None:
     run(main())
 
 
-def test_not_while_a_weak_reference_is_left(sq: Any, run: Any) -> None:
+@pytest.mark.parametrize(
+    "hold",
+    [
+        lambda wrapper: weakref.ref(wrapper, print),
+        weakref.ref,
+        weakref.proxy,
+        lambda wrapper: wrapper.ops,
+        lambda wrapper: wrapper.features,
+        lambda wrapper: wrapper.cursor,
+    ],
+    ids=["called back", "weak", "proxy", "ops", "features", "a method"],
+)
+def test_not_while_something_leads_to_it(sq: Any, run: Any, hold: Callable[[Any], Any]) -> None:
     async def main() -> None:
         held: list[Any] = []
-        first = await in_a_task(lambda wrapper: held.append(weakref.ref(wrapper, print)))
+        first = await in_a_task(lambda wrapper: held.append(hold(wrapper)))
         assert await in_a_task() is not first
+
+    run(main())
+
+
+def test_not_one_that_was_put_in_its_place(sq: Any, run: Any) -> None:
+    """Nobody knows what it was when it was new."""
+
+    def put_another(wrapper: Any) -> None:
+        another = type(wrapper)(wrapper.settings_dict, "sq")
+        spoil(another)
+        another.settings_dict = wrapper.settings_dict
+        connections["sq"] = another
+
+    async def main() -> None:
+        first = await in_a_task(put_another)
+        assert await in_a_task() is not first
+
+    run(main())
+
+
+def test_not_from_a_scope_that_another_thread_closes(sq: Any, run: Any) -> None:
+    async def main() -> None:
+        await in_a_task()
+        spares = scope.spares.of(asyncio.get_running_loop())["sq"]
+        other = scope.Scope(None)
+        other.wrappers["sq"] = spares.pop()
+
+        async def close() -> None:
+            other.close()
+            assert not scope.spares.of(asyncio.get_running_loop())
+
+        thread = threading.Thread(target=lambda: asyncio.run(close()))
+        thread.start()
+        thread.join()
+        assert other.closed
+        assert not spares
+
+    run(main())
+
+
+def test_each_thread_has_its_own(sq: Any, run: Any) -> None:
+    """One that looks for a spare leaves those of the others where they are."""
+
+    async def main() -> None:
+        first = await in_a_task()
+        thread = threading.Thread(target=lambda: asyncio.run(in_a_task()))
+        thread.start()
+        thread.join()
+        assert await in_a_task() is first
 
     run(main())
 
@@ -158,9 +224,9 @@ def test_tasks_at_the_same_time_have_their_own(sq: Any, run: Any) -> None:
         both = asyncio.Barrier(2)
 
         async def one() -> Any:
-            ops = connections["sq"].ops
+            found = mark(connections["sq"])
             await both.wait()
-            return ops
+            return found
 
         first, second = await asyncio.gather(one(), one())
         assert first is not second
@@ -180,6 +246,6 @@ def test_their_number_is_bounded(sq: Any, run: Any, monkeypatch: pytest.MonkeyPa
 
         await asyncio.gather(*(one() for _ in range(10)))
         await asyncio.sleep(0)
-        assert len(scope.spares._spares["sq"]) == 3
+        assert len(scope.spares.of(asyncio.get_running_loop())["sq"]) == 3
 
     run(main())
