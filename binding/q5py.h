@@ -65,6 +65,7 @@
     XX(_state)                   \
     XX(adding)                   \
     XX(db)                       \
+    XX(db_table)                 \
     XX(fetch_mode)               \
     XX(fields_cache)             \
     XX(int)                      \

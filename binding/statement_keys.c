@@ -208,16 +208,18 @@ static answer put_table(writer *w, PyObject *table) {
     return got;
 }
 
-/* A query without an order of its own has its model's, which tests are known to change. */
-static answer put_ordering(writer *w, PyObject *query) {
+/* A query without an order of its own has its model's, which tests are known to change; one that
+ * has no alias yet has its table. */
+static answer put_options(writer *w, PyObject *query) {
     q5py_state *state = w->keys->state;
+    PyObject *names[] = {state->str_ordering, state->str_db_table};
     PyObject *model = PyObject_GetAttr(query, state->str_model);
     if (model == Py_None) { /* of no table, as Q.check() has it */
         Py_DECREF(model);
         return UNKNOWN;
     }
     PyObject *meta = model ? PyObject_GetAttr(model, state->str__meta) : NULL;
-    answer got = meta ? put_attributes(w, meta, &state->str_ordering, 1) : FAILED;
+    answer got = meta ? put_attributes(w, meta, names, Q5_ARRAY_LEN(names)) : FAILED;
     Py_XDECREF(model);
     Py_XDECREF(meta);
     return got;
@@ -227,7 +229,7 @@ static answer put_query(writer *w, PyObject *query) {
     PyObject *dict = PyObject_GenericGetDict(query, NULL), *name, *value;
     if (!dict) return FAILED;
     Py_ssize_t at = 0;
-    answer got = put_ordering(w, query);
+    answer got = put_options(w, query);
     while (got == KNOWN && PyDict_Next(dict, &at, &name, &value)) {
         int ignored = PySet_Contains(w->keys->ignored, name);
         if (ignored > 0) continue;

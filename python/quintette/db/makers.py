@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from django.db.models import Model
+from django.db.models import Model, base
 from django.db.models.base import ModelState
 from django.db.models.fields.mixins import FieldCacheMixin
 from django.db.models.fields.related_descriptors import ForeignKeyDeferredAttribute
@@ -19,6 +19,7 @@ from quintette import _quintette
 _Model: Any = Model
 _INIT = _Model.__init__
 _FROM_DB = _Model.from_db.__func__
+_CALL = type.__call__
 _SET_CACHED = FieldCacheMixin.set_cached_value
 _STATE_INIT = ModelState.__init__
 _ITER = ModelIterable.__iter__
@@ -114,7 +115,8 @@ def _is_direct(model: Any, name: str) -> bool:
 def _is_djangos() -> bool:
     return (
         _Model.__init__ is _INIT
-        and _Model.from_db.__func__ is _FROM_DB
+        and getattr(_Model.from_db, "__func__", None) is _FROM_DB
+        and base.ModelState is ModelState
         and FieldCacheMixin.set_cached_value is _SET_CACHED
         and ModelState.__init__ is _STATE_INIT
         and ModelIterable.__iter__ is _ITER
@@ -126,7 +128,8 @@ def _is_djangos() -> bool:
 def _leaves_it_to_django(model: Any) -> bool:
     return (
         model.__init__ is _INIT
-        and model.from_db.__func__ is _FROM_DB
+        and type(model).__call__ is _CALL
+        and getattr(model.from_db, "__func__", None) is _FROM_DB
         and model.__new__ is object.__new__
         and model.__setattr__ is object.__setattr__
         and not _mixes_in(model)

@@ -115,7 +115,7 @@ class Statement(NamedTuple):
     parts: tuple[bytes, ...] | None
     """The text around the parameters; None: it has more in it than their places."""
     makers: dict[Any, Any]
-    """Of model instances, by the querysets' fetch mode; None: Django must make them."""
+    """Of model instances, by database and fetch mode; None: Django must make them."""
 
 
 # By alias; None: the key says too little.

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 from django.apps.registry import Apps
 from django.db import models
+from django.db.models.expressions import Col
 
 REGISTRY = Apps()
 
@@ -16,6 +19,41 @@ class Country(models.Model):
         apps, app_label = REGISTRY, "contenttypes"
 
 
+class Person(models.Model):
+    badge = models.IntegerField(null=True, unique=True)
+
+    class Meta:
+        apps, app_label = REGISTRY, "contenttypes"
+
+
+class OddColumn(Col):
+    """Knows who asked for it."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.asked = object()
+
+
+class OddField(models.CharField):  # type: ignore[type-arg]
+    def get_col(self, alias: Any, output_field: Any = None) -> Any:
+        return OddColumn(alias, self, output_field or self)
+
+
+class Unequal(models.Field):  # type: ignore[type-arg]
+    """Of which nothing is known but that it exists."""
+
+    class_lookups: ClassVar[dict[str, Any]] = {}
+
+    def get_lookup(self, name: str) -> Any:
+        return None
+
+
+@OddField.register_lookup
+class Same(models.Transform):
+    lookup_name = "same"
+    output_field = Unequal()
+
+
 class City(models.Model):
     name = models.CharField(max_length=100)
     country = models.ForeignKey(Country, models.CASCADE, related_name="cities")
@@ -24,6 +62,10 @@ class City(models.Model):
     uid = models.UUIDField(null=True)
     population = models.IntegerField()
     founded = models.DateField(null=True)
+    mayor = models.ForeignKey(
+        Person, models.CASCADE, null=True, to_field="badge", related_name="cities"
+    )
+    odd = OddField(max_length=10, default="")
 
     class Meta:
         apps, app_label = REGISTRY, "contenttypes"

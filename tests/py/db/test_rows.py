@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import inspect
 import uuid
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,11 @@ from django.db.models.functions import Upper
 from django.db.models.query import ModelIterable, QuerySet, ValuesIterable
 from django.db.models.signals import post_init
 from django.db.utils import ConnectionHandler
-from shortcut_models import City, Country, Nickname, Port
+from shortcut_models import City, Country, Nickname, Person, Port
 
 import quintette.db.sqlite3.base  # noqa: F401 (which installs it)
 from quintette.db import statements
+from quintette.db.compiled import compiled
 from quintette.server.own import own_method
 
 ALIAS = "rows"
@@ -34,7 +36,7 @@ def filled(tmp_path: Path) -> Iterator[None]:
     settings = {"ENGINE": "quintette.db.sqlite3", "NAME": str(tmp_path / "db.sqlite3")}
     connections.settings[ALIAS] = ConnectionHandler({"default": settings}).settings["default"]
     with connections[ALIAS].schema_editor() as editor:
-        for model in (Country, City, Port):
+        for model in (Country, Person, City, Port):
             editor.create_model(model)
     germany = Country.objects.using(ALIAS).create(code="de", name="Germany")
     norway = Country.objects.using(ALIAS).create(code="no", name="Norway")
@@ -190,6 +192,130 @@ def test_the_router_is_asked_for_a_replica(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("django.db.router.routers", [Router()])
     for _ in range(2):
         assert [city._state.db for city in City.objects.order_by("pk")] == [ALIAS] * 3
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: City.objects.order_by("pk"),
+        lambda: City.objects.annotate(upper=Upper("name")),
+        lambda: City.objects.values("name"),
+    ],
+    ids=["plain", "annotated", "values"],
+)
+def test_the_router_is_asked_once(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Router:
+        def db_for_read(self, model: Any, **hints: Any) -> str:
+            asked.append(model)
+            return ALIAS
+
+    asked: list[Any] = []
+    monkeypatch.setattr("django.db.router.routers", [Router()])
+    for times in (1, 2, 3):
+        assert len(make()) == 3
+        assert len(asked) == times
+
+
+def test_an_object_without_the_key_that_is_pointed_to() -> None:
+    """The condition is met by those without a mayor; what it joins stays an outer join."""
+    person = Person.objects.using(ALIAS).create()
+    for _ in range(2):
+        found = cities().filter(mayor=person).values_list("name", "mayor__id")
+        assert list(found) == [("A", None), ("B", None), ("C", None)]
+
+
+def test_a_connection_under_two_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    copied = connections[ALIAS]
+    monkeypatch.setitem(connections.settings, "copied", connections.settings[ALIAS])
+    for alias in (ALIAS, "copied", ALIAS):
+        connections["copied"] = copied
+        for _ in range(2):
+            made = City.objects.using(alias).order_by("pk")
+            assert [city._state.db for city in made] == [alias] * 3
+    del connections["copied"]
+
+
+def test_a_metaclass_may_give_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    def given(cls: Any, *args: Any, **kwargs: Any) -> Any:
+        called.append(cls)
+        return type.__call__(cls, *args, **kwargs)
+
+    called: list[Any] = []
+    list(cities())
+    list(cities())
+    monkeypatch.setattr(type(City), "__call__", given, raising=False)
+    list(cities())
+    assert called.count(City) == 3
+
+
+def test_a_static_from_db(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Django 6.1 takes no such method, and its error is the one to see."""
+    list(cities())
+    list(cities())
+    monkeypatch.setattr(City, "from_db", staticmethod(lambda *args, **kwargs: City(name="made")))
+    mine, theirs = [], []
+    for found in (mine, theirs):
+        try:
+            found.extend(city.name for city in cities())
+        except AttributeError as error:
+            found.append(str(error))
+        monkeypatch.setattr(QuerySet, "_fetch_all", DJANGOS)
+    assert mine == theirs
+
+
+def test_a_deprecation_names_the_line_that_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Django's, of a method without `fetch_mode`."""
+
+    def from_db(cls: Any, db: Any, names: Any, values: Any) -> Any:
+        return City(name="made")
+
+    monkeypatch.setattr(City, "from_db", classmethod(from_db))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert [city.name for city in cities()] == ["made"] * 3
+    assert {warning.filename for warning in caught} <= {__file__}
+
+
+def test_another_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    list(cities())
+    list(cities())
+    with connections[ALIAS].cursor() as cursor:
+        cursor.execute("CREATE TABLE towns AS SELECT * FROM contenttypes_city WHERE name = 'B'")
+    monkeypatch.setattr(City._meta, "db_table", "towns")
+    for field in City._meta.local_fields:  # Django keeps the old name there
+        monkeypatch.delitem(vars(field), "cached_col", raising=False)
+    assert [city.name for city in cities()] == ["B"]
+    assert [city["name"] for city in cities().values("name")] == ["B"]
+
+
+def test_fetch_modes_of_a_project() -> None:
+    if not hasattr(models, "FETCH_RAISE"):
+        pytest.skip("Django has no fetch modes")
+
+    class Mode(type(models.FETCH_ONE)):  # type: ignore[misc]
+        __hash__ = None
+
+    for _ in range(5):
+        mode = Mode()
+        made = cities().fetch_mode(mode)
+        assert all(city._state.fetch_mode is mode for city in made)
+    assert not [maker for maker in makers_made() if maker]
+
+
+def first() -> Any:
+    return cities().first()
+
+
+def first_of_values() -> Any:
+    return cities().values("name").first()
+
+
+@pytest.mark.parametrize("function", [first, first_of_values])
+def test_a_compiled_query(function: Make) -> None:
+    """Compiling one looks at what stands between it and its query: the statement's own file too."""
+    for _ in range(2):
+        expected = function()
+    assert compiled(function)().get() == expected
 
 
 def test_each_fetch_mode_has_instances_of_its_own() -> None:

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import inspect
 import random
 import uuid
+import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from django.apps.registry import Apps
 from django.contrib.auth.models import User
 from django.core.exceptions import FieldError
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.sql.datastructures import Join
 from django.db.models.sql.query import Query
 from django.db.models.sql.where import WhereNode
-from shortcut_models import City, Country, Nickname, Port
+from shortcut_models import City, Country, Nickname, Person, Port
 
 import quintette.db.sqlite3.base  # noqa: F401 (which installs them)
 
@@ -126,6 +131,22 @@ CASES: dict[str, tuple[Any, ...]] = {
     "keys": (City, lambda s: s.filter(country_id__in=["de", "pk"], twin__gt=2)),
     "objects": (City, lambda s: s.filter(twin__in=[saved(1), saved(2)])),
     "null foreign key": (City, lambda s: s.filter(twin_id=2)),
+    "an object without the key": (
+        City,
+        lambda s: s.filter(mayor=Person(pk=1, badge=None)),
+        lambda s: s.values("mayor__badge"),
+        lambda s: s.filter(mayor=Person(pk=1, badge=4)),
+    ),
+    "an object without the key, after one with it": (
+        City,
+        lambda s: s.filter(mayor=Person(pk=1, badge=4)),
+        lambda s: s.filter(mayor=Person(pk=1, badge=None)),
+    ),
+    "both at once": (
+        City,
+        lambda s: s.filter(("mayor", Person(pk=1, badge=None)), ("mayor", Person(pk=1, badge=4))),
+    ),
+    "a lookup that needs another": (City, lambda s: s.filter(odd__same="x")),
     "both to one table": (City, lambda s: s.filter(country_id="de", born_in_id="pk")),
     "then the other model": (
         City,
@@ -287,6 +308,119 @@ def test_the_methods_of_a_subclass_are_called() -> None:
     assert called == [[]]
 
 
+class JoinOfMine(Join):
+    pass
+
+
+def nullable(self: Any, field: Any) -> bool:
+    return True
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [{"join_class": JoinOfMine}, {"is_nullable": nullable}],
+    ids=lambda given: next(iter(given)),
+)
+@pytest.mark.parametrize(
+    "make",
+    [lambda s: s.filter(country="de"), lambda s: s.values("country")],
+    ids=["filter", "values"],
+)
+def test_what_a_subclass_says_of_joins(make: Make, attributes: dict[str, Any]) -> None:
+    special = type("Special", (Query,), attributes)
+    mine = make(models.QuerySet(City, query=special(City)))
+    with as_django_does():
+        theirs = make(models.QuerySet(City, query=special(City)))
+    assert state(mine.query) == state(theirs.query)
+
+
+def test_setup_joins_put_in_djangos_place_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    called = []
+    setup_joins = Query.setup_joins
+
+    def traced(self: Any, names: Any, *args: Any, **kwargs: Any) -> Any:
+        called.append(names)
+        return setup_joins(self, names, *args, **kwargs)
+
+    monkeypatch.setattr(Query, "setup_joins", traced)
+    City.objects.values("name")
+    assert called == [["name"]]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: City.objects.filter(born_in="de"), lambda: City.objects.values("country")],
+    ids=["filter", "values"],
+)
+def test_a_join_belongs_to_its_query(make: Callable[[], Any]) -> None:
+    """Somebody may change it, as is done to turn one into an outer one."""
+    before = state(make().query)
+    for join in list(make().query.alias_map.values())[1:]:
+        join.join_type = "CROSS JOIN"
+        join.nullable = None
+    assert state(make().query) == before
+
+
+def test_a_column_that_depends_on_more_is_asked_for_each_time() -> None:
+    aliases = [City.objects.values("odd").query.select[0].asked for _ in range(2)]
+    assert aliases[0] is not aliases[1]
+
+
+def test_a_model_may_go() -> None:
+    def used() -> weakref.ref[Any]:
+        class Gone(models.Model):
+            name = models.CharField(max_length=10)
+            country = models.ForeignKey(Country, models.CASCADE, related_name="+")
+
+            class Meta:
+                apps, app_label = Apps(), "contenttypes"
+
+        Gone.objects.filter(name="x", country="de").values("name", "country")
+        return weakref.ref(Gone)
+
+    gone = used()
+    Country._meta._expire_cache()
+    gc.collect()
+    assert gone() is None
+
+
+def test_another_table_of_the_other_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared(City, lambda s: s.filter(country="de"))
+    monkeypatch.setattr(Country._meta, "db_table", "lands")
+    compared(City, lambda s: s.filter(country="de"), lambda s: s.filter(country__name="x"))
+    compared(City, lambda s: s.values("country"))
+
+
+def test_another_table_of_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared(City, lambda s: s.filter(country="de").values("country"))
+    monkeypatch.setattr(City._meta, "db_table", "towns")
+    compared(City, lambda s: s.filter(country="de").values("country"))
+
+
+def test_a_new_field_of_the_other_model() -> None:
+    class Land(models.Model):
+        class Meta:
+            apps, app_label = Apps(), "contenttypes"
+
+    class Town(models.Model):
+        land = models.ForeignKey(Land, models.CASCADE, related_name="towns")
+
+        class Meta:
+            apps, app_label = Land._meta.apps, "contenttypes"
+
+    with pytest.raises(FieldError):
+        Town._default_manager.filter(land__size=1)
+    models.IntegerField().contribute_to_class(Land, "size")
+    compared(Town, lambda s: s.filter(land__size=1))
+
+
+def test_a_deprecation_names_the_line_that_asked() -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        City.objects.annotate(**{"a%b": F("name")})
+    assert {warning.filename for warning in caught} <= {__file__}
+
+
 def test_names_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     from quintette.db.shortcuts import columns
 
@@ -294,7 +428,7 @@ def test_names_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(50):
         columns.column_of(City, f"name__{number}")
         columns.selection_of(City, ("name", f"name{number}"))
-        known = columns._known[City]
+        known = columns._known_of(City)
         assert len(known.columns) <= 10
         assert len(known.selections) <= 10
 

@@ -37,7 +37,7 @@ _METHODS: dict[Any, str] = {
     QuerySet.aggregate.__code__: AGGREGATE,
 }
 # Modules whose frames stand between a function and its query.
-_EVALUATING = "django.", "quintette.db.shortcuts.", __name__
+_EVALUATING = "django.", "quintette.db."
 
 
 class Result(NamedTuple):

@@ -6,7 +6,7 @@ in the very state in which Django's methods leave it, and make the same of its r
 not apply Django's own method is called; where that is not Django's any more, nothing is installed.
 """
 
-from quintette.db.shortcuts import filters, rows, values
+from quintette.db.shortcuts import filters, frames, rows, values
 
 
 def install() -> None:
@@ -14,6 +14,7 @@ def install() -> None:
     values.install()
     filters.install()
     rows.install()
+    frames.install()
 
 
 __all__ = ["install"]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from typing import Any, NamedTuple, TypeVar
-from weakref import WeakKeyDictionary
 
-from django.db.models import ForeignKey, OneToOneField
+from django.db.models import Field, ForeignKey, GeneratedField, OneToOneField
 from django.db.models.constants import LOOKUP_SEP
 from django.db.models.sql.constants import INNER, LOUTER
 from django.db.models.sql.datastructures import Join
@@ -15,6 +14,11 @@ from django.db.models.sql.datastructures import Join
 NAMES_MAX = 1000
 
 
+# In the options of a model, so that it lives as long as the model does.
+_KNOWN = "_quintette_columns"
+# Whose columns are the same in all queries.
+_GET_COL = frozenset(vars(cls)["get_col"] for cls in (Field, ForeignKey, GeneratedField))
+
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -22,7 +26,7 @@ V = TypeVar("V")
 class Column:
     """One name. Belongs to its model's table of names; nothing in it changes."""
 
-    __slots__ = ("field", "inner_join", "join", "lookups", "related")
+    __slots__ = ("field", "join", "lookups", "related")
 
     def __init__(self, field: Any, lookups: tuple[str, ...]) -> None:
         self.field = field
@@ -31,38 +35,47 @@ class Column:
         self.related: Any = None
         """Of a foreign key: the options of the model that it points to. Django joins its table and
         then finds that it does not need it; the unused alias stays in the query."""
-        self.join: Any = None
-        self.inner_join: Any = None
+        self.join: dict[str, Any] | None = None
+        """Its attributes. Each query has a join of its own, which somebody may change."""
         if field.is_relation:
             self.related = field.path_infos[0].to_opts
-            self.join = self._join(LOUTER if field.null else INNER)
-            self.inner_join = self.join if self.join.join_type == INNER else self._join(INNER)
-
-    def _join(self, join_type: str) -> Join:
-        table = self.related.db_table
-        parent = self.field.model._meta.db_table
-        return Join(table, parent, table, join_type, self.field, self.field.null)
+            table = self.related.db_table
+            join_type = LOUTER if field.null else INNER
+            parent = field.model._meta.db_table
+            self.join = vars(Join(table, parent, table, join_type, field, field.null))
 
     def leave_join(self, query: Any, alias: str, inner: bool) -> str:
         """The alias that Django would leave in the query, with no reference to it. `inner`: as a
         condition on the column makes it, since that is met by no row without a relation."""
-        table: str = self.join.table_name
+        assert self.join is not None
+        table: str = self.related.db_table
         aliases = query.table_map.get(table)
-        if alias != self.join.parent_alias or (aliases and len(aliases) > 1):
+        if aliases == [table] and self._is_joined(query.alias_map.get(table), alias, inner):
+            return table
+        if alias != self.join["parent_alias"] or table != self.join["table_name"] or aliases:
             return self._let_join(query, alias, inner)
-        if not aliases:
-            query.table_map[table] = [table]
-            query.alias_map[table] = self.inner_join if inner else self.join
-            query.alias_refcount[table] = 0
-            return table
-        present = query.alias_map.get(table)
-        if present is self.inner_join or (present is self.join and not inner):
-            return table
-        return self._let_join(query, alias, inner)
+        join = object.__new__(Join)
+        attributes = vars(join)
+        attributes.update(self.join)
+        if inner:
+            attributes["join_type"] = INNER
+        query.table_map[table] = [table]
+        query.alias_map[table] = join
+        query.alias_refcount[table] = 0
+        return table
+
+    def _is_joined(self, present: Any, alias: str, inner: bool) -> bool:
+        return (
+            type(present) is Join
+            and present.join_field is self.field
+            and present.parent_alias == alias
+            and present.filtered_relation is None
+            and (not inner or present.join_type == INNER)
+        )
 
     def _let_join(self, query: Any, alias: str, inner: bool) -> str:
         join = query.join_class(
-            self.join.table_name, alias, None, INNER, self.field, self.field.null
+            self.related.db_table, alias, None, INNER, self.field, query.is_nullable(self.field)
         )
         unused: str = query.join(join)
         query.unref_alias(unused)
@@ -93,14 +106,13 @@ class _Known:
         self.selections: dict[tuple[str, ...], Selection | None] = {}
 
 
-_known: WeakKeyDictionary[type, _Known] = WeakKeyDictionary()
-
-
 def _known_of(model: Any) -> _Known:
-    local = model._meta.local_concrete_fields
-    known = _known.get(model)
+    options = model._meta
+    local = options.local_concrete_fields
+    known: _Known | None = vars(options).get(_KNOWN)
     if known is None or known.local is not local:
-        known = _known[model] = _Known(local)
+        known = _Known(local)
+        setattr(options, _KNOWN, known)
     return known
 
 
@@ -134,7 +146,7 @@ def _select(model: Any, names: tuple[str, ...]) -> Selection | None:
     columns = []
     for name in names:
         column = column_of(model, name)
-        if column is None or column.lookups:
+        if column is None or column.lookups or type(column.field).get_col not in _GET_COL:
             return None
         columns.append(column)
     cols = tuple(column.field.get_col(alias) for column in columns)
@@ -148,10 +160,8 @@ def _find(model: Any, local: Any, name: str) -> Column | None:
         return None
     if first == "pk":
         first = options.pk.name
-    for field in local:
-        if first in (field.name, field.attname):
-            break
-    else:
+    field = options._forward_fields_map.get(first)
+    if not any(field is own for own in local):
         return None
     if field.is_relation and not _is_foreign_key(field, lookups):
         return None
@@ -161,6 +171,8 @@ def _find(model: Any, local: Any, name: str) -> Column | None:
 def _is_foreign_key(field: Any, lookups: list[str]) -> bool:
     """Of Django's own kinds, and not followed any further."""
     if type(field) not in (ForeignKey, OneToOneField) or not isinstance(field.related_model, type):
+        return False
+    if any(field.get_lookup(name) is None for name in lookups):
         return False
     options = field.path_infos[0].to_opts
     names = {*options._forward_fields_map, *options.fields_map, "pk"}

@@ -6,7 +6,6 @@ import datetime as dt
 import decimal
 import uuid
 from collections.abc import Callable
-from operator import attrgetter
 from typing import Any
 
 from django.db.models import Model
@@ -14,25 +13,20 @@ from django.db.models.sql.query import Query
 from django.db.models.sql.where import AND, WhereNode
 
 from quintette.db.shortcuts.columns import Column, column_of
+from quintette.db.shortcuts.parts import JOINING, Parts
 from quintette.server.own import own_method
 
-# What Django would call for a condition, or the short way does in its place.
-_METHODS = (
+# What Django would call for a condition, besides what the short way calls itself.
+_PARTS = (
+    *JOINING,
     "_add_q",
+    "_get_col",
     "build_filter",
-    "build_lookup",
     "check_filterable",
-    "check_related_objects",
     "demote_joins",
-    "get_initial_alias",
-    "join",
-    "names_to_path",
+    "promote_joins",
     "resolve_lookup_value",
-    "setup_joins",
     "solve_lookup_type",
-    "table_alias",
-    "trim_joins",
-    "unref_alias",
 )
 # Values that Django takes as they are.
 _SCALARS = frozenset(
@@ -59,19 +53,17 @@ _Conditions = list[tuple[Column, Any]]
 
 def install() -> None:
     add_q = own_method(Query, "add_q")
-    methods = [own_method(Query, name) for name in _METHODS]
-    if add_q is not None and None not in methods:
-        Query.add_q = _short(add_q, tuple(methods))  # type: ignore[method-assign]
+    parts = Parts(_PARTS)
+    if add_q is not None and parts.are_known:
+        Query.add_q = _short(add_q, parts)  # type: ignore[method-assign]
 
 
-def _short(djangos: Callable[..., None], methods: tuple[Any, ...]) -> Callable[..., None]:
-    methods_of = attrgetter(*_METHODS)
-
+def _short(djangos: Callable[..., None], parts: Parts) -> Callable[..., None]:
     def add_q(self: Any, q_object: Any, reuse_all: bool = False) -> None:
         conditions = None
         if not reuse_all and not q_object.negated and q_object.connector == AND:
             conditions = _conditions(self, q_object.children)
-        if not conditions or methods_of(type(self)) != methods:
+        if not conditions or not parts.are_those_of(type(self)):
             djangos(self, q_object, reuse_all)
             return
         lookups = [_condition(self, column, value) for column, value in conditions]
@@ -117,12 +109,16 @@ def _condition(query: Any, column: Column, value: Any) -> Any:
     joins = [alias]
     field = column.field
     if column.join is not None:
-        joins.append(column.leave_join(query, alias, inner=True))
         query.check_related_objects(field, value, column.related)
-    query._lookup_joins = joins
-    query.used_aliases.add(alias)
     col = field.get_col(alias if query.alias_cols else None, field)
     # A list is the caller's, who may change it.
-    return query.build_lookup(
+    condition = query.build_lookup(
         list(column.lookups), col, value[:] if type(value) in _LISTS else value
     )
+    # What a field prepares may be None, of an object without that key, say.
+    is_null = condition.lookup_name == _IS_NULL and condition.rhs is True
+    if column.join is not None:
+        joins.append(column.leave_join(query, alias, inner=not is_null))
+    query._lookup_joins = joins
+    query.used_aliases.add(alias)
+    return condition

@@ -6,12 +6,21 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Any
 
+from django.db import models
 from django.db.models.query import ModelIterable, QuerySet, ValuesIterable
 
 from quintette._quintette import make_dicts
 from quintette.db.makers import maker_of
 from quintette.db.statements import SQLCompiler, Statement
 from quintette.server.own import own_method
+
+# Those with nothing of their own: None is of a Django that has no fetch modes.
+_FETCH_MODES = tuple(getattr(models, name, None) for name in ("FETCH_ONE", "FETCH_RAISE"))
+
+
+# Whether Django leaves related objects alone that it knows by a column which was not read; 5.2
+# reads it.
+_SPARES_DEFERRED = "rel_attnames" in ModelIterable.__iter__.__code__.co_varnames
 
 
 def install() -> None:
@@ -48,16 +57,24 @@ def _dicts(queryset: Any) -> list[dict[str, Any]]:
     return make_dicts(names, compiler.results_iter())
 
 
-def _instances(queryset: Any) -> list[Any] | None:
-    """None: Django's iterable must make them."""
+class _Routed:
+    """A queryset whose database has been chosen. A router is asked once: it may take turns."""
+
+    def __init__(self, queryset: Any, db: str) -> None:
+        self.db = db
+        self._queryset = queryset
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._queryset, name)
+
+
+def _instances(queryset: Any) -> list[Any]:
     db = queryset.db
     compiler = queryset.query.get_compiler(using=db)
     statement = compiler.kept() if isinstance(compiler, SQLCompiler) else None
-    if statement is None:
-        return None
-    maker = _maker(queryset, compiler, statement, db)
+    maker = None if statement is None else _maker(queryset, compiler, statement, db)
     if maker is None or not maker.is_usable():
-        return None
+        return list(ModelIterable(_Routed(queryset, db)))  # type: ignore[arg-type]
     instances: list[Any] = maker.make_all(compiler.results_iter())
     if instances and queryset._known_related_objects:
         _relate(queryset, instances)
@@ -66,7 +83,10 @@ def _instances(queryset: Any) -> list[Any] | None:
 
 def _maker(queryset: Any, compiler: Any, statement: Statement, db: str) -> Any:
     """Of all querysets with this SQL that fetch what is missing in the same way."""
-    key = getattr(queryset, "_fetch_mode", None)
+    mode = getattr(queryset, "_fetch_mode", None)
+    if not any(mode is known for known in _FETCH_MODES):
+        return None
+    key = db, mode
     try:
         return statement.makers[key]
     except KeyError:
@@ -85,7 +105,9 @@ def _relate(queryset: Any, instances: list[Any]) -> None:
         ]
         key_of = attrgetter(*names)
         for instance in instances:
-            if field.is_cached(instance) or not instance.__dict__.keys() >= set(names):
+            if field.is_cached(instance):
+                continue
+            if _SPARES_DEFERRED and not instance.__dict__.keys() >= set(names):
                 continue
             related = known.get(key_of(instance))
             if related is not None:

@@ -14,6 +14,7 @@ from django.db.models import Case, Count, Exists, F, Max, OuterRef, Q, Sum, Valu
 from django.db.models.functions import Coalesce, Concat, Lower, Substr, TruncMonth
 from django.utils import timezone
 
+import quintette.db.sqlite3.base  # noqa: F401 (which has ways of its own to fetch)
 from quintette.db.compiled import CompileError, compiled
 
 UTC = dt.UTC
@@ -402,6 +403,14 @@ def total_more(n: int):
     return cities().aggregate(total=Sum(F("population") + n))
 
 
+def first_of_all():
+    return cities().first()
+
+
+def first_of_values():
+    return cities().values("id", "name").first()
+
+
 def nobody(ids: list[int]):
     return cities().none().filter(id__in=ids).count()
 
@@ -409,7 +418,7 @@ def nobody(ids: list[int]):
 SINGLE = [
     (one, [3]), (first, ["PK"]), (first, ["XX"]), (last, ["PK"]), (count, ["_"]), (count, ["zz"]),
     (count_sliced, [5]), (count_distinct, [0]), (exists, ["_"]), (exists, ["zz"]), (total, [2]),
-    (total, [100]), (total_more, [7]), (nobody, [[1]]),
+    (total, [100]), (total_more, [7]), (nobody, [[1]]), (first_of_all, []), (first_of_values, []),
 ]  # fmt: skip
 
 
