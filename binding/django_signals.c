@@ -156,17 +156,11 @@ static int connections_of_context(q5py_state *state, PyObject *thread_values, Py
     return found == -2 ? 0 : found;
 }
 
-/* The connections that are visible here. 1: *ret is a new reference to their dict; 0: they are not
- * kept as known; -1 with an exception. */
-static int connections_here(q5py_state *state, PyObject **ret) {
-    q5py_django *django = state->django;
-    if (!django->connections_storage || !django->caches_storage) return 0;
-    int still = is_still(state, django->connections, django->connections_local);
-    if (still > 0) still = is_still(state, django->caches, django->caches_local);
-    if (still <= 0) return still;
+/* In Django's own storage. As connections_here(). */
+static int connections_of_thread(q5py_state *state, PyObject **ret) {
+    PyObject *storage = state->django->connections_storage;
     PyObject *loop = PyObject_CallNoArgs(state->get_running_loop);
-    PyObject *values =
-        loop ? PyObject_GetAttr(django->connections_storage, state->str___dict__) : NULL;
+    PyObject *values = loop ? PyObject_GetAttr(storage, state->str___dict__) : NULL;
     Py_XDECREF(loop);
     if (!values) return -1;
     if (loop == Py_None) {
@@ -176,6 +170,20 @@ static int connections_here(q5py_state *state, PyObject **ret) {
     int found = connections_of_context(state, values, ret);
     Py_DECREF(values);
     return found;
+}
+
+/* The connections that are visible here. 1: *ret is a new reference to their dict; 0: they are not
+ * kept as known; -1 with an exception. */
+static int connections_here(q5py_state *state, PyObject **ret) {
+    q5py_django *django = state->django;
+    if (!(django->connections_storage || django->connections_here) || !django->caches_storage)
+        return 0;
+    int still = is_still(state, django->connections, django->connections_local);
+    if (still > 0) still = is_still(state, django->caches, django->caches_local);
+    if (still <= 0) return still;
+    if (!django->connections_here) return connections_of_thread(state, ret);
+    *ret = PyObject_CallNoArgs(django->connections_here);
+    return *ret ? 1 : -1;
 }
 
 static int do_all(q5py_state *state, const q5py_receivers *self, PyObject *values) {

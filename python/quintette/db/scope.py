@@ -17,6 +17,7 @@ from __future__ import annotations
 import _thread
 import asyncio
 import logging
+import sys
 import threading
 from asyncio import _get_running_loop
 from contextvars import ContextVar
@@ -145,6 +146,23 @@ class Storage:
             raise AttributeError(alias)
         return shared
 
+    def here(self) -> dict[str, Any]:
+        """The wrappers that have been made for where this is called, by alias."""
+        found = {
+            alias: getattr(self._others, alias)
+            for alias in connections.settings
+            if alias not in self._scoped and hasattr(self._others, alias)
+        }
+        if _get_running_loop() is None:
+            return found | vars(self._thread)
+        scope = current()
+        if scope is not None:
+            found |= scope.wrappers
+        if in_block():
+            shared = {alias: shared_wrapper(alias) for alias in self._scoped - found.keys()}
+            found |= {alias: wrapper for alias, wrapper in shared.items() if wrapper is not None}
+        return found
+
     def __setattr__(self, alias: str, wrapper: Any) -> None:
         if alias.startswith("_"):
             object.__setattr__(self, alias, wrapper)
@@ -196,3 +214,6 @@ def install() -> None:
         patches.install()
         patches.stay_when(in_block)
         shortcuts.install()
+        server = sys.modules.get("quintette.server.parts")
+        if server is not None:
+            server.hand_over()

@@ -76,10 +76,17 @@ def _local_parts() -> dict[str, Any]:
         "connections": connections,
         "connections_local": connections._connections,
         "connections_storage": _thread_storage(connections._connections) if knows_all else None,
+        "connections_here": _here(connections._connections) if knows_all else None,
         "caches": caches,
         "caches_local": caches._connections,
         "caches_storage": cached,
     }
+
+
+def _here(storage: Any) -> Any:
+    """Of the storage that our database engines put in place."""
+    scope = sys.modules.get("quintette.db.scope")
+    return storage.here if scope is not None and type(storage) is scope.Storage else None
 
 
 def _response_parts() -> dict[str, Any]:
