@@ -19,6 +19,9 @@ from typing import Any
 SPARES_MAX = 100
 
 _CONTAINERS = (list, dict, set, deque)
+_VALUES = (type(None), bool, int, float, str, bytes)
+# Whose objects have no state that would have to be put back, but for what parts keep.
+_MODULES = "django.", "quintette.", "_thread"
 
 
 def _references(only: list[Any]) -> int:
@@ -40,13 +43,15 @@ def _from_parts(wrapper: Any, parts: Iterable[Any]) -> int:
     )
 
 
-def _to_parts(attributes: dict[str, Any], wrapper: Any) -> list[int]:
-    """References to each part that leads to the wrapper."""
-    return [
-        sys.getrefcount(part)
-        for part in attributes.values()
-        if hasattr(part, "__dict__") and any(value is wrapper for value in vars(part).values())
-    ]
+def _has_more(wrapper: Any) -> bool:
+    """Whether a subclass has given it things that may change within."""
+    return not all(
+        value is wrapper.settings_dict
+        or type(value) in _VALUES
+        or (type(value) in _CONTAINERS and not value)
+        or type(value).__module__.startswith(_MODULES)
+        for value in vars(wrapper).values()
+    )
 
 
 def _to_weak_references(wrapper: Any) -> list[int]:
@@ -57,7 +62,15 @@ def _to_weak_references(wrapper: Any) -> list[int]:
 class AsNew:
     """What a wrapper is before its first use. Belongs to the wrapper."""
 
-    __slots__ = ("attributes", "empty", "engine", "references", "to_parts", "to_weak_references")
+    __slots__ = (
+        "attributes",
+        "empty",
+        "engine",
+        "parts",
+        "references",
+        "to_parts",
+        "to_weak_references",
+    )
 
     def __init__(self, wrapper: Any) -> None:
         self.attributes = vars(wrapper).copy()
@@ -68,9 +81,20 @@ class AsNew:
             for name, value in self.attributes.items()
             if type(value) in _CONTAINERS and not value
         ]
-        self.references = _from_parts(wrapper, self.attributes.values())
-        self.to_parts = _to_parts(self.attributes, wrapper)
+        # Those that lead to the wrapper, and what they are.
+        self.parts = [
+            (part, vars(part).copy())
+            for part in self.attributes.values()
+            if _from_parts(wrapper, [part])
+        ]
+        self.to_parts = self._to_parts()
+        # Each part has one, and so has what is known of it here.
+        self.references = 2 * _from_parts(wrapper, (part for part, _ in self.parts))
         self.to_weak_references = _to_weak_references(wrapper)
+
+    def _to_parts(self) -> list[int]:
+        """References to each part."""
+        return [sys.getrefcount(part) for part, _ in self.parts]
 
     def is_free(self, only: list[Any]) -> bool:
         """The only item of that list: nobody else refers to it, nor to what leads to it."""
@@ -79,7 +103,7 @@ class AsNew:
         return (
             _references(only) == _ALONE + references
             and _to_weak_references(only[0]) == self.to_weak_references
-            and _to_parts(self.attributes, only[0]) == self.to_parts
+            and self._to_parts() == self.to_parts
         )
 
     def restore(self, wrapper: Any) -> None:
@@ -88,6 +112,10 @@ class AsNew:
         attributes.update(self.attributes)
         for name, empty in self.empty:
             attributes[name] = copy(empty)
+        for part, was in self.parts:
+            if len(vars(part)) != len(was):
+                vars(part).clear()
+                vars(part).update(was)
         wrapper.as_new = self
 
 
@@ -144,7 +172,7 @@ class Spares:
             if spare is not None:
                 return spare
             wrapper = create(alias)
-            if getattr(wrapper, "per_scope", False):
+            if getattr(wrapper, "per_scope", False) and not _has_more(wrapper):
                 wrapper.as_new = AsNew(wrapper)
             return wrapper
 

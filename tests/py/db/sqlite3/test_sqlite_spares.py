@@ -46,6 +46,8 @@ def simple(wrapper: Any) -> dict[str, Any]:
     return {name: value for name, value in vars(wrapper).items() if isinstance(value, kinds)} | {
         "queries_log": list(wrapper.queries_log),
         "maxlen": wrapper.queries_log.maxlen,
+        "features": sorted(vars(wrapper.features)),
+        "left behind": getattr(wrapper.ops, "left_behind", None),
     }
 
 
@@ -65,6 +67,8 @@ def spoil(wrapper: Any) -> None:
     wrapper.left_behind = "something"
     wrapper.settings_dict = {}
     wrapper.savepoint_state = 7
+    wrapper.features.supports_over_clause = "perhaps"
+    wrapper.ops.left_behind = "something"
 
 
 def fail_to_commit(wrapper: Any) -> None:
@@ -117,6 +121,30 @@ def test_not_while_something_leads_to_it(sq: Any, run: Any, hold: Callable[[Any]
         held: list[Any] = []
         first = await in_a_task(lambda wrapper: held.append(hold(wrapper)))
         assert await in_a_task() is not first
+
+    run(main())
+
+
+def test_not_one_that_has_more(sq: Any, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a subclass keeps in its wrappers may have been changed within."""
+
+    def init(self: Any, *args: Any) -> None:
+        djangos(self, *args)
+        self.search_path = ["public"]
+
+    wrapper_class = type(connections["sq"])
+    djangos = wrapper_class.__init__
+    monkeypatch.setattr(wrapper_class, "__init__", init)
+    seen: list[Any] = []
+
+    def use(wrapper: Any) -> None:
+        seen.append(wrapper.search_path.copy())
+        wrapper.search_path.append("private")
+
+    async def main() -> None:
+        await in_a_task(use)
+        await in_a_task(use)
+        assert seen == [["public"], ["public"]]
 
     run(main())
 
