@@ -23,6 +23,9 @@ INERROR = pq.TransactionStatus.INERROR
 OK = pq.ConnStatus.OK
 FATAL_ERROR = pq.ExecStatus.FATAL_ERROR
 SEVERITY = pq.DiagnosticField.SEVERITY_NONLOCALIZED
+SQLSTATE = pq.DiagnosticField.SQLSTATE
+# crash_shutdown: another server process has crashed, and all others end with a warning.
+CRASH_SHUTDOWN = b"57P02"
 # Messages that may have come to an idle connection: notices, changed parameters, and then the end.
 READS_MAX = 8
 
@@ -97,6 +100,7 @@ def _says_goodbye(pgconn: Any) -> bool:
 
     def listen(result: Any) -> None:
         found.append(result.error_field(SEVERITY))
+        found.append(result.error_field(SQLSTATE))
         if usual is not None:
             usual(result)
 
@@ -105,7 +109,7 @@ def _says_goodbye(pgconn: Any) -> bool:
         pgconn.is_busy()  # reads what has come
     finally:
         pgconn.notice_handler = usual
-    return b"FATAL" in found or b"PANIC" in found
+    return not {b"FATAL", b"PANIC", CRASH_SHUTDOWN}.isdisjoint(found)
 
 
 class Sessions:

@@ -108,6 +108,24 @@ def test_a_notice_is_no_goodbye(run: Any) -> None:
     run(main())
 
 
+def test_a_crash_of_the_server_is_told_by_a_warning(run: Any) -> None:
+    async def main() -> None:
+        await asyncio.create_task(in_greenlet(backend_pid))
+        await asyncio.sleep(0)
+        (kept,) = pool.pools_here()["pg"]._idle
+        pgconn: Any = kept.item.pgconn
+        pgconn.send_query(b"DO $$ BEGIN RAISE WARNING USING ERRCODE = '57P02'; END $$")
+        said = [source.still_there(pgconn)]
+        while pgconn.is_busy():
+            await asyncio.sleep(0.001)
+            said.append(source.still_there(pgconn))
+        assert False in said
+        while pgconn.get_result():
+            pass
+
+    run(main())
+
+
 def test_killed_between_two_statements_of_a_task(run: Any, pg_database: Admin) -> None:
     """The statement that meets it fails, since it may have run; the next one does not."""
 
