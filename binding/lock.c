@@ -2,6 +2,7 @@
  * to the first in the queue, so nobody can come in between. */
 #include "lock.h"
 
+#include <math.h>
 #include <pythread.h>
 
 #include "convert.h"
@@ -170,11 +171,24 @@ static int acquire(lock *self, double timeout_s) {
     return rc;
 }
 
+/* As threading.Lock has it, but for negative ones: all of them are none. 0, or -1 with an
+ * exception. */
+static int check_timeout(double timeout_s) {
+    if (isnan(timeout_s)) {
+        PyErr_SetString(PyExc_ValueError, "timeout is not a number");
+        return -1;
+    }
+    if (timeout_s * 1e6 < (double)PY_TIMEOUT_MAX) return 0;
+    PyErr_SetString(PyExc_OverflowError, "timeout is too large");
+    return -1;
+}
+
 static PyObject *lock_acquire(PyObject *op, PyObject *args, PyObject *kwargs) {
     static char *keywords[] = {"blocking", "timeout", NULL};
     int blocking = 1;
     double timeout_s = -1;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|pd", keywords, &blocking, &timeout_s))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|pd", keywords, &blocking, &timeout_s) ||
+        check_timeout(timeout_s))
         return NULL;
     int rc = acquire((lock *)op, blocking ? timeout_s : 0);
     return rc < 0 ? NULL : PyBool_FromLong(rc);

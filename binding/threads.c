@@ -4,7 +4,8 @@
 
 #include <errno.h>
 #include <math.h>
-#include <time.h>
+
+#include "condition.h"
 
 #define THREADS_DEFAULT 16
 #define THREADS_LIMIT 1024
@@ -98,36 +99,6 @@ static void wake(q5py_thread_pool *self) {
 
 /* ---- threads --------------------------------------------------------------------------------- */
 
-/* The clock of our condition variables. macOS cannot choose: a clock that is set moves timeouts. */
-#ifdef __APPLE__
-#define WAIT_CLOCK CLOCK_REALTIME
-#else
-#define WAIT_CLOCK CLOCK_MONOTONIC
-#endif
-
-static void init_condition(pthread_cond_t *condition) {
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-#ifndef __APPLE__
-    pthread_condattr_setclock(&attributes, WAIT_CLOCK);
-#endif
-    pthread_cond_init(condition, &attributes);
-    pthread_condattr_destroy(&attributes);
-}
-
-static struct timespec from_now(double seconds) {
-    struct timespec until;
-    clock_gettime(WAIT_CLOCK, &until);
-    double whole = floor(seconds);
-    until.tv_sec += (time_t)whole;
-    until.tv_nsec += (long)((seconds - whole) * 1e9);
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_nsec -= 1000000000;
-        until.tv_sec++;
-    }
-    return until;
-}
-
 static int start_thread(q5py_thread_pool *self) {
     PyObject *target = PyObject_GetAttrString((PyObject *)self, "_work");
     PyObject *name = PyUnicode_FromFormat("quintette-%lu", ++self->started);
@@ -178,8 +149,8 @@ static void leave_seat(q5py_thread_pool *self, const seat *mine) {
  * which is let go in between. */
 static bool wait_for_call(q5py_thread_pool *self) {
     seat mine = {.below = self->idle_top};
-    struct timespec until = from_now(IDLE_SECONDS);
-    init_condition(&mine.call);
+    struct timespec until = q5py_condition_until(IDLE_SECONDS);
+    q5py_condition_init(&mine.call);
     self->idle_top = &mine;
     self->idle++;
     pthread_mutex_unlock(&self->lock);
@@ -268,7 +239,7 @@ static PyObject *pool_stop(PyObject *op, PyObject *args) {
     q5py_thread_pool *self = (q5py_thread_pool *)op;
     double seconds = 5;
     if (!PyArg_ParseTuple(args, "|d", &seconds)) return NULL;
-    struct timespec until = from_now(seconds > 0 ? fmin(seconds, STOP_SECONDS_MAX) : 0);
+    struct timespec until = q5py_condition_until(seconds > 0 ? fmin(seconds, STOP_SECONDS_MAX) : 0);
     bool quiet;
     Py_BEGIN_ALLOW_THREADS
         pthread_mutex_lock(&self->lock);
@@ -307,7 +278,7 @@ static PyObject *pool_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) 
     self->state = q5py_state_of_type(type);
     self->threads_max = threads_max;
     pthread_mutex_init(&self->lock, NULL);
-    init_condition(&self->quiet);
+    q5py_condition_init(&self->quiet);
     return (PyObject *)self;
 }
 

@@ -4,8 +4,8 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <time.h>
 
+#include "condition.h"
 #include "convert.h"
 #include "now.h"
 
@@ -129,13 +129,9 @@ static double step(q5py_watchdog *self) {
  * thread have missed it all the same, it is back in DOZE_SECONDS. */
 static void sleep_for(q5py_watchdog *self, double seconds) {
     bool doze = seconds >= DOZE_SECONDS;
-    struct timespec until;
+    struct timespec until = q5py_condition_until(seconds);
     atomic_store(&self->dozing, doze);
     if (doze && atomic_load(&self->place) != self->seen) return;
-    clock_gettime(CLOCK_REALTIME, &until);
-    long nsec = until.tv_nsec + (long)(seconds * 1e9);
-    until.tv_sec += nsec / 1000000000;
-    until.tv_nsec = nsec % 1000000000;
     pthread_cond_timedwait(&self->call, &self->lock, &until);
     atomic_store(&self->dozing, false);
 }
@@ -233,7 +229,7 @@ static PyObject *watchdog_new(PyTypeObject *type, PyObject *args, PyObject *kwar
     self->callback = Py_NewRef(callback);
     self->report = Py_NewRef(report);
     pthread_mutex_init(&self->lock, NULL);
-    pthread_cond_init(&self->call, NULL);
+    q5py_condition_init(&self->call);
     return (PyObject *)self;
 }
 

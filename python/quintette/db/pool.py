@@ -16,7 +16,6 @@ from collections import deque
 from typing import Annotated, Any, Generic, Literal, Protocol, TypeVar
 
 import msgspec
-from django.core.exceptions import ImproperlyConfigured
 from django.db import OperationalError
 from msgspec import Meta
 
@@ -24,6 +23,7 @@ from quintette._quintette import Wait, wait_for
 from quintette.concurrency import run
 from quintette.db.compiled import engines
 from quintette.db.compiled import pools as compiled_pools
+from quintette.db.options import parse
 
 T = TypeVar("T")
 DAY_SECONDS = 86_400
@@ -52,11 +52,7 @@ class PoolOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 def parse_options(alias: str, value: object) -> PoolOptions:
     """ImproperlyConfigured names the key that is wrong."""
-    try:
-        return msgspec.convert(value, PoolOptions)
-    except msgspec.ValidationError as error:
-        name = f"DATABASES[{alias!r}]['OPTIONS']['loop_pool']"
-        raise ImproperlyConfigured(f"{name}: {error}.") from None
+    return parse(alias, "loop_pool", value, PoolOptions)
 
 
 class PoolTimeoutError(OperationalError):

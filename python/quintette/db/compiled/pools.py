@@ -7,10 +7,10 @@ import weakref
 from typing import Annotated, Any
 
 import msgspec
-from django.core.exceptions import ImproperlyConfigured
 from msgspec import Meta
 
 from quintette import _quintette
+from quintette.db.options import parse
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 # drain() closes what is opened meanwhile as well, but not for ever.
@@ -49,11 +49,7 @@ def _msec(seconds: float) -> int:
 
 def parse_options(alias: str, value: object) -> Options:
     """ImproperlyConfigured names the key that is wrong."""
-    try:
-        return msgspec.convert(value, Options)
-    except msgspec.ValidationError as error:
-        name = f"DATABASES[{alias!r}]['OPTIONS']['compiled_pool']"
-        raise ImproperlyConfigured(f"{name}: {error}.") from None
+    return parse(alias, "compiled_pool", value, Options)
 
 
 class Stats(msgspec.Struct, frozen=True):
