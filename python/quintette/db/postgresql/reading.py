@@ -14,7 +14,7 @@ from __future__ import annotations
 import datetime as dt
 import sys
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from weakref import ReferenceType
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -25,6 +25,7 @@ from psycopg import errors, generators, pq
 from psycopg.adapt import AdaptersMap, Transformer
 
 from quintette.concurrency import can_wait
+from quintette.db import seen
 from quintette.db.compiled.driver import pg_results
 from quintette.db.postgresql.connection import PooledConnection
 from quintette.server.own import own, own_method
@@ -67,6 +68,9 @@ _PATH: Final = tuple(
 # They want to be told of threads' connections, and set up what only psycopg reads.
 _INDIFFERENT: Final = frozenset({"quintette.server.threads", "django.contrib.postgres.signals"})
 
+# Its receiver gives each connection the wrapper that is `seen.watch`.
+_WATCHING: Final = "quintette.db.watch.seeing"
+
 # By type: the loader, of psycopg or Django, whose values C makes.
 _LOADERS: Final = {
     **dict.fromkeys(("int2", "int4", "int8", "oid"), "IntLoader"),
@@ -87,12 +91,19 @@ _LOADERS_COME_FROM: Final = ("psycopg", "django.db.backends.postgresql")
 _unreadable: set[str] = set()
 
 
+class Query(NamedTuple):
+    sql: str
+    parts: Parts
+    """Its text around the parameters."""
+    parameters: tuple[Any, ...]
+
+
 def serves(wrapper: DatabaseWrapper) -> bool:
     """Whether the wrapper's next query may be read here, as far as can be said without it."""
     return (
         can_wait()
         and wrapper.reads_directly
-        and not wrapper.execute_wrappers
+        and (not wrapper.execute_wrappers or wrapper.execute_wrappers == [seen.watch])
         and not wrapper.queries_logged
         and not wrapper.is_shared
         and not wrapper.needs_rollback
@@ -107,10 +118,9 @@ def rows(wrapper: DatabaseWrapper, statement: Statement, parameters: tuple[Any, 
     parts = statement.parts
     if parts is None or len(parameters) != len(parts) - 1 or statement.sql in _unreadable:
         return None
-    if wrapper.connection is None:
-        found = _on_borrowed(wrapper, parts, parameters)
-    else:
-        found = _on_own(wrapper, parts, parameters)
+    query = Query(statement.sql, parts, parameters)
+    read = _on_borrowed if wrapper.connection is None else _on_own
+    found = read(wrapper, query)
     if found is not NotImplemented:
         return found
     if len(_unreadable) >= UNREADABLE_MAX:
@@ -122,7 +132,7 @@ def rows(wrapper: DatabaseWrapper, statement: Statement, parameters: tuple[Any, 
 # --- where ----------------------------------------------------------------------------------------
 
 
-def _on_borrowed(wrapper: DatabaseWrapper, parts: Parts, parameters: tuple[Any, ...]) -> Any:
+def _on_borrowed(wrapper: DatabaseWrapper, query: Query) -> Any:
     if not wrapper.connects_quickly() or wrapper.in_atomic_block or _listens():
         return None
     pool = wrapper.pool_here()
@@ -135,7 +145,7 @@ def _on_borrowed(wrapper: DatabaseWrapper, parts: Parts, parameters: tuple[Any, 
             return None
         if session.reader is None:
             session.reader = Reader(session, pool, kept)
-        return _ask(session.reader.view, session.reader.transformer, wrapper, parts, parameters)
+        return _ask(session.reader.view, session.reader.transformer, wrapper, query)
     finally:
         pool.release(kept)
 
@@ -144,12 +154,14 @@ def _listens() -> bool:
     """Whether somebody wants to see each connection, maybe to change its session."""
     for _key, receiver, *_more in connection_created.receivers:
         function = receiver() if isinstance(receiver, ReferenceType) else receiver
-        if function is not None and function.__module__ not in _INDIFFERENT:
+        if function is None or function.__module__ in _INDIFFERENT:
+            continue
+        if function.__module__ != _WATCHING or seen.watch is None:
             return True
     return False
 
 
-def _on_own(wrapper: DatabaseWrapper, parts: Parts, parameters: tuple[Any, ...]) -> Any:
+def _on_own(wrapper: DatabaseWrapper, query: Query) -> Any:
     raw = wrapper.connection
     if not isinstance(raw, PooledConnection) or raw.pgconn.status != OK or raw._pipeline:
         return None
@@ -159,7 +171,7 @@ def _on_own(wrapper: DatabaseWrapper, parts: Parts, parameters: tuple[Any, ...])
     # A transaction's first statement goes together with BEGIN, by a cursor.
     if not raw.autocommit and raw.pgconn.transaction_status != INTRANS:
         return None
-    return _ask(raw, Transformer(raw), wrapper, parts, parameters)
+    return _ask(raw, Transformer(raw), wrapper, query)
 
 
 class Reader:
@@ -181,24 +193,33 @@ class Reader:
 # --- one statement --------------------------------------------------------------------------------
 
 
-def _ask(
-    raw: PooledConnection,
-    transformer: Any,
-    wrapper: DatabaseWrapper,
-    parts: Parts,
-    parameters: tuple[Any, ...],
-) -> Any:
+def _ask(raw: PooledConnection, transformer: Any, wrapper: DatabaseWrapper, query: Query) -> Any:
+    watch = seen.watch
+    if watch is None:
+        result = _result(raw, transformer, wrapper, query)
+    else:
+        result = watch(
+            lambda *_: _result(raw, transformer, wrapper, query),
+            query.sql,
+            query.parameters,
+            False,
+            {"connection": wrapper},
+        )
+    reader = pg_results()
+    assert reader is not None
+    return reader.tuples(result.pgresult_ptr)
+
+
+def _result(raw: PooledConnection, transformer: Any, wrapper: DatabaseWrapper, query: Query) -> Any:
     with wrapper.wrap_database_errors:
-        text = _merged(transformer, parts, parameters)
+        text = _merged(transformer, query.parts, query.parameters)
         with raw.lock:
             raw.pgconn.send_query_params(text, None, result_format=BINARY)
             results = raw.wait(generators.execute(raw.pgconn))
         result = results[-1]
         if result.status != TUPLES_OK:
             raise errors.error_from_result(result)
-    reader = pg_results()
-    assert reader is not None
-    return reader.tuples(result.pgresult_ptr)
+    return result
 
 
 def _merged(transformer: Any, parts: Parts, parameters: tuple[Any, ...]) -> bytes:

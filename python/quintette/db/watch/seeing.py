@@ -19,6 +19,7 @@ from django.db.backends.signals import connection_created
 
 from quintette import _quintette
 from quintette.conf import get_settings
+from quintette.db import seen
 from quintette.db.watch import lines, record, requests, slow
 from quintette.db.watch.record import Query
 
@@ -137,6 +138,8 @@ def install() -> None:
     watches = requests.wanted()
     sees = watches or slow_ms is not None or _State.holds > 0
     _quintette.set_watch(requests.begin if watches else None, _watch_compiled if sees else None)
+    # What is recorded is to be what Django does, query by query; slowness is seen as well here.
+    seen.watch = _watch if sees and not watches and not _State.holds else None
     if not sees:
         connection_created.disconnect(_attach, dispatch_uid=__name__)
         for connection in connections.all(initialized_only=True):

@@ -15,11 +15,13 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import OperationalError, ProgrammingError, connections, models, transaction
 from django.db.backends.signals import connection_created
 from django.db.backends.utils import CursorWrapper
+from django.test import override_settings
 from pg_things import Thing, Things, sql
 
 from quintette.concurrency import run as in_greenlet
 from quintette.db import pool, statements
 from quintette.db.postgresql import reading
+from quintette.db.watch import recorded, slow
 
 pytestmark = pytest.mark.postgresql
 Admin = psycopg.Connection[Any]
@@ -189,7 +191,41 @@ def test_values_are_those_of_the_driver(
     ]
 
 
+def test_slow_ones_are_logged(
+    run: Run, answers: list[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    def read() -> int:
+        assert list(Things.filter(name="a").values_list("name", flat=True)) == ["a"]
+        return pool.stats()["pg"].in_use
+
+    with override_settings(QUINTETTE={"SLOW_QUERY_MS": 0}):
+        run(in_tasks(fill, read))
+        slow.planner.join()
+        caplog.clear()
+        assert run(in_tasks(read, read)) == [0, 0]
+        slow.planner.join()
+    assert answers[-1] == [("a",)]
+    logged = [
+        record.getMessage() for record in caplog.records if record.name == "quintette.db.slow"
+    ]
+    assert len(logged) == 2
+    assert all('FROM "thing" WHERE "thing"."name" = ' in message for message in logged)
+
+
 # --- it is not
+
+
+def test_recorded_ones(run: Run, answers: list[Any]) -> None:
+    def read() -> list[str]:
+        with recorded() as record:
+            ordered()
+        return [query.sql for query in record.queries]
+
+    run(in_tasks(fill, read))
+    known = len(answers)
+    [seen] = run(in_tasks(read))
+    assert len(seen) == 1
+    assert answers[known:] == [None]
 
 
 def patched_cursor(monkeypatch: pytest.MonkeyPatch, seen: list[str]) -> None:
