@@ -44,13 +44,15 @@ static PyObject *forward(PyObject *pair, PyObject *future) {
 
 static PyMethodDef forward_method = {"forward", forward, METH_O, NULL};
 
-/* A new reference, kept in the list as well. */
+/* A new reference; (callback, it) is kept in the list. */
 static PyObject *forwarder(q5py_pending *self, PyObject *callback) {
     if (!self->forwarded && !(self->forwarded = PyList_New(0))) return NULL;
     PyObject *pair = PyTuple_Pack(2, self, callback);
     PyObject *function = pair ? PyCFunction_New(&forward_method, pair) : NULL;
+    PyObject *kept = function ? PyTuple_Pack(2, callback, function) : NULL;
+    if (!kept || PyList_Append(self->forwarded, kept)) Py_CLEAR(function);
+    Py_XDECREF(kept);
     Py_XDECREF(pair);
-    if (function && PyList_Append(self->forwarded, function)) Py_CLEAR(function);
     return function;
 }
 
@@ -74,20 +76,16 @@ PyObject *q5py_pending_add_done_callback(PyObject *op, PyObject *args, PyObject 
     return result;
 }
 
-static int is_for(PyObject *function, PyObject *callback) {
-    PyObject *pair = PyCFunction_GET_SELF(function);
-    return PyObject_RichCompareBool(PyTuple_GET_ITEM(pair, 1), callback, Py_EQ);
-}
-
-/* Those in `functions` that forward to the callback. Their number, or -1 with an exception. */
-static Py_ssize_t remove_all(q5py_pending *self, PyObject *functions, PyObject *callback) {
+/* Those in `kept` that forward to the callback. Their number, or -1 with an exception. */
+static Py_ssize_t remove_all(q5py_pending *self, PyObject *kept, PyObject *callback) {
     Py_ssize_t removed = 0;
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(functions); i++) {
-        PyObject *function = PyTuple_GET_ITEM(functions, i);
-        int same = is_for(function, callback);
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(kept); i++) {
+        PyObject *pair = PyTuple_GET_ITEM(kept, i);
+        int same = PyObject_RichCompareBool(PyTuple_GET_ITEM(pair, 0), callback, Py_EQ);
         if (same < 0) return -1;
         if (!same) continue;
-        PyObject *result = call_with(self->future, "remove_done_callback", function, NULL);
+        PyObject *result =
+            call_with(self->future, "remove_done_callback", PyTuple_GET_ITEM(pair, 1), NULL);
         removed += result ? PyLong_AsSsize_t(result) : 0;
         Py_XDECREF(result);
         if (PyErr_Occurred()) return -1;
@@ -98,9 +96,9 @@ static Py_ssize_t remove_all(q5py_pending *self, PyObject *functions, PyObject *
 PyObject *q5py_pending_remove_done_callback(PyObject *op, PyObject *callback) {
     q5py_pending *self = (q5py_pending *)op;
     if (!self->forwarded) return PyLong_FromLong(0);
-    PyObject *functions = PyList_AsTuple(self->forwarded); /* comparing runs anything */
-    Py_ssize_t removed = functions ? remove_all(self, functions, callback) : -1;
-    Py_XDECREF(functions);
+    PyObject *kept = PyList_AsTuple(self->forwarded); /* comparing runs anything */
+    Py_ssize_t removed = kept ? remove_all(self, kept, callback) : -1;
+    Py_XDECREF(kept);
     return removed < 0 ? NULL : PyLong_FromSsize_t(removed);
 }
 
