@@ -14,6 +14,8 @@ ROOT = Path(__file__).parents[3]
 ENDED_WHILE_STOPPING = """
 import os, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# Under nohup, as CI may be, it is ignored.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from bench.signals import exit_on_termination
 exit_on_termination()
 try:
