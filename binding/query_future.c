@@ -56,12 +56,17 @@ static PyObject *forwarder(q5py_pending *self, PyObject *callback) {
     return function;
 }
 
-static PyObject *call_with(PyObject *object, const char *name, PyObject *first, PyObject *kwargs) {
+static PyObject *call(PyObject *object, const char *name, PyObject *args, PyObject *kwargs) {
     PyObject *method = PyObject_GetAttrString(object, name);
-    PyObject *args = method ? PyTuple_Pack(1, first) : NULL;
-    PyObject *result = args ? PyObject_Call(method, args, kwargs) : NULL;
-    Py_XDECREF(args);
+    PyObject *result = method ? PyObject_Call(method, args, kwargs) : NULL;
     Py_XDECREF(method);
+    return result;
+}
+
+static PyObject *call_with(PyObject *object, const char *name, PyObject *first, PyObject *kwargs) {
+    PyObject *args = PyTuple_Pack(1, first);
+    PyObject *result = args ? call(object, name, args, kwargs) : NULL;
+    Py_XDECREF(args);
     return result;
 }
 
@@ -117,10 +122,7 @@ PyObject *q5py_pending_cancel(PyObject *op, PyObject *args, PyObject *kwargs) {
         self->future = cancelled_future(self);
         return self->future ? Py_NewRef(Py_True) : NULL;
     }
-    PyObject *method = PyObject_GetAttrString(self->future, "cancel");
-    PyObject *result = method ? PyObject_Call(method, args, kwargs) : NULL;
-    Py_XDECREF(method);
-    return result;
+    return call(self->future, "cancel", args, kwargs);
 }
 
 PyObject *q5py_pending_get_loop(PyObject *op, PyObject *unused) {

@@ -30,8 +30,6 @@ from quintette.db import shortcuts
 from quintette.db.spares import Spares
 
 logger = logging.getLogger("quintette.db")
-
-
 spares = Spares()
 
 

@@ -31,6 +31,22 @@ from quintette._quintette import StatementKeys
 # Kept for each database; when it is full, all are forgotten.
 STATEMENTS_MAX = 4096
 
+# Types of parameters on which the SQL does not depend. True and False stand in it.
+SCALARS = frozenset(
+    {
+        int,
+        str,
+        float,
+        bytes,
+        decimal.Decimal,
+        dt.date,
+        dt.datetime,
+        dt.time,
+        dt.timedelta,
+        uuid.UUID,
+    }
+)
+
 keys = StatementKeys(
     query=Query,
     where=WhereNode,
@@ -67,20 +83,7 @@ keys = StatementKeys(
     ),
     lists=frozenset({lookups.In, related_lookups.RelatedIn}),
     flags=frozenset({lookups.IsNull, related_lookups.RelatedIsNull}),
-    scalars=frozenset(
-        {
-            int,
-            str,
-            float,
-            bytes,
-            decimal.Decimal,
-            dt.date,
-            dt.datetime,
-            dt.time,
-            dt.timedelta,
-            uuid.UUID,
-        }
-    ),
+    scalars=SCALARS,
     # What the SQL does not depend on: caches, and marks of how the query was built.
     ignored=frozenset(
         {

@@ -119,12 +119,17 @@ def test_the_time_is_over_in_a_greenlet(run: Any) -> None:
     run(main())
 
 
+async def held_with_two_waiting() -> tuple[Lock, asyncio.Future[bool], asyncio.Future[bool]]:
+    lock = Lock()
+    lock.acquire()
+    first, second = (asyncio.ensure_future(lock.__aenter__()) for _ in range(2))
+    await asyncio.sleep(0)
+    return lock, first, second
+
+
 def test_a_cancelled_one_leaves_the_queue(run: Any) -> None:
     async def main() -> None:
-        lock = Lock()
-        lock.acquire()
-        first, second = (asyncio.ensure_future(lock.__aenter__()) for _ in range(2))
-        await asyncio.sleep(0)
+        lock, first, second = await held_with_two_waiting()
         first.cancel()
         with pytest.raises(asyncio.CancelledError):
             await first
@@ -138,10 +143,7 @@ def test_a_cancelled_one_leaves_the_queue(run: Any) -> None:
 
 def test_one_that_is_cancelled_as_it_gets_it(run: Any) -> None:
     async def main() -> None:
-        lock = Lock()
-        lock.acquire()
-        first, second = (asyncio.ensure_future(lock.__aenter__()) for _ in range(2))
-        await asyncio.sleep(0)
+        lock, first, second = await held_with_two_waiting()
         lock.release()
         first.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -12,8 +12,6 @@ from django.db.models.sql.datastructures import Join
 # Names of one model, with their lookups, that have been looked at. They stand in a program's text,
 # as a rule.
 NAMES_MAX = 1000
-
-
 # In the options of a model, so that it lives as long as the model does.
 _KNOWN = "_quintette_columns"
 # Whose columns are the same in all queries.

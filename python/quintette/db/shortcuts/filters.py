@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import decimal
-import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +11,7 @@ from django.db.models.sql.where import AND, WhereNode
 
 from quintette.db.shortcuts.columns import Column, column_of
 from quintette.db.shortcuts.parts import JOINING, Parts
+from quintette.db.statements import SCALARS
 from quintette.server.own import own_method
 
 # What Django would call for a condition, besides what the short way calls itself.
@@ -29,21 +27,7 @@ _PARTS = (
     "solve_lookup_type",
 )
 # Values that Django takes as they are.
-_SCALARS = frozenset(
-    {
-        bool,
-        bytes,
-        int,
-        str,
-        float,
-        decimal.Decimal,
-        dt.date,
-        dt.datetime,
-        dt.time,
-        dt.timedelta,
-        uuid.UUID,
-    }
-)
+_SCALARS = SCALARS | {bool}
 _LISTS = frozenset({list, tuple})
 # Its conditions say nothing about whether there is a row on the other side of a join.
 _IS_NULL = "isnull"

@@ -16,8 +16,6 @@ from quintette.server.own import own_method
 
 # Those with nothing of their own: None is of a Django that has no fetch modes.
 _FETCH_MODES = tuple(getattr(models, name, None) for name in ("FETCH_ONE", "FETCH_RAISE"))
-
-
 # Whether Django leaves related objects alone that it knows by a column which was not read; 5.2
 # reads it.
 _SPARES_DEFERRED = "rel_attnames" in ModelIterable.__iter__.__code__.co_varnames
