@@ -54,6 +54,10 @@ conformance: setup ## Real projects, Django's tests, other parsers: each against
 	@scripts/setup.sh parsers || echo "Not all parsers could be installed: the others are compared."
 	@scripts/test-py.sh --conformance $(ARGS)
 
+.PHONY: autobahn
+autobahn: setup ## The Autobahn suite against our WebSockets; needs wstest: see scripts/autobahn.sh
+	@scripts/autobahn.sh $(ARGS)
+
 .PHONY: endurance
 endurance: setup ## 10,000 idle connections, a million requests with every kind of abort (minutes)
 	@scripts/test-py.sh --endurance -s $(ARGS)

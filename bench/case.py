@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from email.message import Message
 from typing import Any
 
 
@@ -21,6 +22,20 @@ class Case:
     body: bytes = b""
     content_type: str = ""
     cookie: str = ""
+    fields: dict[str, str] = field(default_factory=dict)
+    """More fields of the request."""
+    answer_fields: dict[str, str] = field(default_factory=dict)
+    """What the answer's head must say, too."""
+    needs: str = ""
+    """The field of the request without which the answer must be 401."""
+    without: frozenset[str] = frozenset()
+    """The peers that leave out what the case is about, and so answer without it."""
+    load: str = "requests"
+    """What it is measured with: a key of ``bench.load.kinds.LOADS``."""
+    message: str = ""
+    """What is sent where that is messages: the generators' have its length."""
+    publish: str = ""
+    """The path by which an event is published, to which its text is appended."""
     connections: int = 64
     environment: dict[str, str] = field(default_factory=dict)
     """What the servers of this case are started with."""
@@ -40,7 +55,16 @@ class Case:
 
     def headers(self) -> dict[str, str]:
         named = {"Content-Type": self.content_type, "Cookie": self.cookie}
-        return {name: value for name, value in named.items() if value}
+        return {name: value for name, value in named.items() if value} | self.fields
+
+    def missing(self, peer: str, head: Message) -> str | None:
+        """Which field of a peer's answer is not what it must be, or None."""
+        if peer in self.without:
+            return None
+        for name, value in self.answer_fields.items():
+            if head.get(name) != value:
+                return f"answers {name}: {head.get(name)}, not {value}"
+        return None
 
     def wrong(self, body: bytes) -> str | None:
         """What is wrong with an answer, or None."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from bench import database_cases
+from bench import database_cases, guard_cases, realtime_cases
 from bench.apps import payloads, static
 from bench.case import Case
 
@@ -72,12 +72,27 @@ CASES = [
         content_type=f"multipart/form-data; boundary={_BOUNDARY}",
         connections=16,
     ),
+    *guard_cases.CASES,
+    *realtime_cases.CASES,
     *database_cases.CASES,
 ]
 BY_NAME = {case.name: case for case in CASES}
 TYPED = frozenset({"hello", "params", "body", "json_1k", "json_10k"})
 DJANGO = frozenset({"django_view", "django_view_middleware"})
 STATIC = frozenset({"static_1k", "static_100k"})
+GUARDED = frozenset(case.name for case in guard_cases.CASES)
+REALTIME = frozenset(case.name for case in realtime_cases.CASES)
 DATABASE = frozenset(case.name for case in database_cases.CASES)
 
-__all__ = ["BY_NAME", "CASES", "DATABASE", "DJANGO", "STATIC", "TYPED", "UPLOAD_BYTES", "Case"]
+__all__ = [
+    "BY_NAME",
+    "CASES",
+    "DATABASE",
+    "DJANGO",
+    "GUARDED",
+    "REALTIME",
+    "STATIC",
+    "TYPED",
+    "UPLOAD_BYTES",
+    "Case",
+]

@@ -10,6 +10,7 @@ from typing import Any
 from bench.apps.db import data
 from bench.case import Case
 from bench.database import POSTGRESQL, SQLITE
+from bench.guard_cases import OF_MIDDLEWARE
 
 SUFFIX = {POSTGRESQL: "", SQLITE: "-sqlite"}
 _TITLES = {POSTGRESQL: "PostgreSQL", SQLITE: "SQLite"}
@@ -17,6 +18,8 @@ _ONE_BY_ONE = "/twenty-in-turn"
 QUICKER_IN_TURN = ("bolt-orm", "django-async")
 """Their queries run in threads, one or four at a time: to start twenty at once costs them more."""
 RETURNED = "bolt-queryset"
+TYPED_USER = "quintette-orm-async"
+"""A plain view would do for it, too; its other rows have one."""
 AWAY_MS = 2.0
 AWAY_POOL = 20
 """Connections for greenlets. The default, ten, carries 1,250 of its requests a second at most, and
@@ -107,6 +110,17 @@ def _cases(kind: str) -> list[Case]:
             data.USER,
             cookie=data.COOKIE,
             environment={"BENCH_MIDDLEWARE": "session"},
+        ),
+        _case(
+            kind,
+            "db-session",
+            "the user of a cached session, behind the default seven middleware classes",
+            "/me",
+            data.USER,
+            cookie=data.COOKIE,
+            environment={"BENCH_MIDDLEWARE": "default", "BENCH_SESSIONS": "cached"},
+            path_of={TYPED_USER: "/typed-me"},
+            answer_fields=OF_MIDDLEWARE,
         ),
     ]
 

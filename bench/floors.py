@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from bench.cases import DATABASE
+from bench.cases import DATABASE, REALTIME
+from bench.database_cases import TYPED_USER
 
 Row = dict[str, Any]
 Rows = dict[tuple[str, str], Row]
@@ -15,6 +16,8 @@ Rows = dict[tuple[str, str], Row]
 DJANGO_SERVERS = ("django-gunicorn", "django-granian", "django-uvicorn", "django-fastpysgi")
 P99_MAX_MS = 2.0
 OURS = "quintette"
+BARE = "quintette-bare"
+SESSION_CASES = ("db-session", "db-session-sqlite")
 CPU = ("cpu_us_per_request", "CPU per request", "us")
 P50 = ("p50_ms", "median latency", "ms")
 """Key in a row, name and unit of a figure."""
@@ -38,14 +41,35 @@ def check(rows: list[Row]) -> list[Verdict]:
     for case in ("hello", "body"):
         found.append(_cpu_at_most(by_key, case, ("django-bolt",), 1 / 2))
         found.append(_cpu_at_most(by_key, case, ("fastapi",), 1 / 8))
-    found.append(_cpu_at_most(by_key, "django_view", DJANGO_SERVERS, 0.5))
-    found.append(_cpu_at_most(by_key, "django_view_middleware", DJANGO_SERVERS, 0.85))
-    cases = dict.fromkeys(row["case"] for row in rows if row["case"] not in DATABASE)
+    found.append(_cpu_at_most(by_key, "django_view", DJANGO_SERVERS, 0.35))
+    found.append(_cpu_at_most(by_key, "django_view_middleware", DJANGO_SERVERS, 0.4))
+    found += [*_guarded(by_key), *_realtime(by_key)]
+    cases = dict.fromkeys(row["case"] for row in rows if row["case"] not in DATABASE | REALTIME)
     found += [
         _rss_at_most(by_key, case, "fastapi") for case in cases if (case, "fastapi") in by_key
     ]
     found += [_p99_at_half_peak(by_key, case) for case in cases]
     return found + _database(by_key)
+
+
+def _guarded(rows: Rows) -> list[Verdict]:
+    """Of what stands before a handler: what it costs, beside the same without it."""
+    return [
+        _at_most(rows, "hello_middleware", OURS, BARE, 1.3),
+        _at_most(rows, "jwt", OURS, BARE, 1.25),
+        _at_most(rows, "guarded_10k", OURS, BARE, 1.15),
+        *(_at_most(rows, case, TYPED_USER, "bolt-orm", 1 / 5) for case in SESSION_CASES),
+    ]
+
+
+def _realtime(rows: Rows) -> list[Verdict]:
+    """Of messages: each against the cheaper of uvicorn's two, and against django-bolt."""
+    uvicorn = ("uvicorn-asgi", "uvicorn-starlette")
+    return [
+        _at_most(rows, case, OURS, others, 1 / 2)
+        for case in ("ws_echo", "sse_broadcast")
+        for others in (uvicorn, "bolt-realtime")
+    ]
 
 
 def _database(rows: Rows) -> list[Verdict]:

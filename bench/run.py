@@ -15,9 +15,9 @@ from bench import database, report
 from bench.away import Relay
 from bench.case import Case
 from bench.errors import UnavailableError
-from bench.load.openloop import RateRound, openloop
+from bench.load.kinds import LOADS
+from bench.load.openloop import RateRound
 from bench.load.round import Round
-from bench.load.wrk import wrk
 from bench.peers import Peer, Variant
 from bench.server import Server, free_port
 
@@ -146,8 +146,9 @@ def _try_variants(case: Case, peer: Peer, plan: Plan) -> dict[str, float]:
             say(f"LEFT OUT: {peer.name}, {variant.label}: {problem}")
             continue
         try:
-            wrk(server, plan.load_core, 1)
-            rounds = [wrk(server, plan.load_core, 1) for _ in range(2)]
+            load = LOADS[case.load].peak
+            load(server, plan.load_core, 1)
+            rounds = [load(server, plan.load_core, 1) for _ in range(2)]
             tried[variant.label] = min(each.cpu_us_per_request for each in rounds)
         finally:
             server.stop()
@@ -163,29 +164,32 @@ def _launch(case: Case, peer: Peer, variant: Variant, plan: Plan) -> Server:
 
 
 def _measure_peaks(plan: Plan, ring: Ring) -> None:
+    peak = LOADS[ring.case.load].peak
+
     def load(entry: Entry) -> str:
-        done = wrk(entry.server, plan.load_core, plan.seconds)
+        done = peak(entry.server, plan.load_core, plan.seconds)
         entry.server.check()
         entry.peak.append(done)
         return f"{done.rps:10,.0f} requests/s {done.cpu_us_per_request:9.2f} us CPU"
 
     # Caches and adaptive interpreters.
-    ring.turn("warm-up", 1, lambda entry: f"{wrk(entry.server, plan.load_core, 1).rps:10,.0f}")
+    ring.turn("warm-up", 1, lambda entry: f"{peak(entry.server, plan.load_core, 1).rps:10,.0f}")
     ring.turn("peak", plan.rounds, load)
 
 
 def _measure_rates(plan: Plan, ring: Ring) -> None:
     peers = [entry.peak_rps() for entry in ring.entries if not entry.peer.limit]
+    at_rate = LOADS[ring.case.load].rate
     common = COMMON_SHARE * min(peers, default=0.0)
 
     def half(entry: Entry) -> str:
         rate = entry.peak_rps() / 2
-        done = openloop(entry.server, plan.load_core, rate, plan.rate_seconds)
+        done = at_rate(entry.server, plan.load_core, rate, plan.rate_seconds)
         entry.half.append(done)
         return f"{done.rate:10,.0f} due/s {done.p99_ms:9.2f} ms p99"
 
     def same(entry: Entry) -> str:
-        done = openloop(entry.server, plan.load_core, common, plan.rate_seconds)
+        done = at_rate(entry.server, plan.load_core, common, plan.rate_seconds)
         entry.common.append(done)
         return f"{done.rate:10,.0f} due/s {done.cpu_us_per_request:9.2f} us CPU"
 

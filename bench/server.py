@@ -17,6 +17,7 @@ from bench import database
 from bench.case import Case
 from bench.errors import UnavailableError
 from bench.places import BUILD, ROOT, STATIC
+from bench.probe import PROBES
 
 READY_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
@@ -83,20 +84,9 @@ class Server:
             raise
 
     def check(self) -> None:
-        """One request; UnavailableError unless the answer is the case's, and so is the effect."""
+        """One exchange; UnavailableError unless the answer is the case's, and so is the effect."""
         before = self._counted()
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
-        try:
-            connection.request(
-                self.case.method, self.path, self.case.body or None, self.case.headers()
-            )
-            response = connection.getresponse()
-            body = response.read()
-        finally:
-            connection.close()
-        wrong = self.case.wrong(body)
-        if response.status != 200 or wrong:
-            raise UnavailableError(f"{self.name} {wrong or f'answers {response.status}'}")
+        PROBES[self.case.load](self.name, self.case, self.port, self.path)
         added = self._counted() - before
         if added != self.case.adds:
             raise UnavailableError(f"{self.name} adds {added}, not {self.case.adds}")

@@ -5,8 +5,10 @@
 
 typedef struct q5py_call {
     PyObject_HEAD q5_exchange *x;
-    q5py_plan *plan;   /* owned */
-    PyObject *request; /* owned */
+    q5py_plan *plan; /* owned */
+    q5py_pass pass;
+    q5py_reply reply;      /* between leave() and its end */
+    PyObject *left_answer; /* owned or NULL: what the reply was made from */
     q5_exchange_pool pool;
     q5_conn_config config; /* outlives x, whose parser points into it */
 } q5py_call;
@@ -112,16 +114,87 @@ static PyObject *call_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) 
     q5py_call *self = (q5py_call *)type->tp_alloc(type, 0);
     if (self) {
         self->plan = (q5py_plan *)Py_NewRef(plan);
-        self->request = Py_NewRef(request);
+        q5py_reply_init(&self->reply);
         q5_exchange_pool_init(&self->pool, NULL, 0);
         if (create_exchange(self, q5_slice_make(method, (size_t)method_len),
                             q5_slice_make(target, (size_t)target_len), fields,
                             q5_slice_make(body.buf, (size_t)body.len)) < 0 ||
-            set_params(self, params) < 0)
+            set_params(self, params) < 0 ||
+            q5py_pass_init(&self->pass, state, self->plan, self->x, request) < 0)
             Py_CLEAR(self);
     }
     PyBuffer_Release(&body);
     return (PyObject *)self;
+}
+
+/* ---- guards ------------------------------------------------------------------------------------
+ */
+
+static PyObject *waits_for(PyObject *awaitable) {
+    return Py_BuildValue("(iN)", Q5PY_ANSWER_AWAIT, awaitable);
+}
+
+/* What before() and resume() tell the host: None, an answer that guards gave, or what they wait
+ * for. */
+static PyObject *told(q5py_call *self, int rc, PyObject *awaitable) {
+    if (rc < 0) return NULL;
+    if (rc == Q5PY_GUARD_GO) Py_RETURN_NONE;
+    if (rc == Q5PY_GUARD_WAIT) return waits_for(awaitable);
+    PyObject *kind = Py_BuildValue("(i)", Q5PY_ANSWER_BODY);
+    PyObject *answer = kind ? q5py_reply_as_answer(&self->reply, kind) : NULL;
+    Py_XDECREF(kind);
+    q5py_reply_clear(&self->reply);
+    q5py_reply_init(&self->reply);
+    return answer;
+}
+
+PyDoc_STRVAR(
+    before_doc,
+    "before() -> None | answer\n\nThe way through the guards: None when the handler may be\n"
+    "called. For (AWAIT, awaitable) call resume() with its result.");
+
+static PyObject *call_before(PyObject *object, PyObject *unused) {
+    (void)unused;
+    q5py_call *self = (q5py_call *)object;
+    PyObject *awaitable = NULL;
+    int rc = q5py_pass_before(&self->pass, &self->reply, &awaitable);
+    return told(self, rc, awaitable);
+}
+
+PyDoc_STRVAR(resume_doc, "resume(result) -> None | answer\n\nGoes on where before() waited.");
+
+static PyObject *call_resume(PyObject *object, PyObject *result) {
+    q5py_call *self = (q5py_call *)object;
+    PyObject *awaitable = NULL;
+    if (self->pass.passed >= self->pass.count) {
+        PyErr_SetString(PyExc_RuntimeError, "no guard waits");
+        return NULL;
+    }
+    int rc = q5py_pass_resume(&self->pass, result, &self->reply, &awaitable);
+    return told(self, rc, awaitable);
+}
+
+PyDoc_STRVAR(
+    after_doc,
+    "after(answer, may_block) -> answer\n\nThe guards' turn with what is to be answered. For\n"
+    "(AWAIT, awaitable) await it and call after(None, may_block).");
+
+static PyObject *call_after(PyObject *object, PyObject *args) {
+    q5py_call *self = (q5py_call *)object;
+    PyObject *answer, *awaitable = NULL;
+    int may_block;
+    if (!PyArg_ParseTuple(args, "Op:after", &answer, &may_block)) return NULL;
+    if (answer != Py_None) {
+        if (!self->pass.passed) return Py_NewRef(answer);
+        Py_XSETREF(self->left_answer, Py_NewRef(answer));
+        q5py_reply_clear(&self->reply);
+        q5py_reply_init(&self->reply);
+        if (q5py_reply_from_answer(self->pass.state, answer, &self->reply, NULL)) return NULL;
+    }
+    self->pass.may_block = may_block;
+    if (q5py_pass_after(&self->pass, &self->reply, &awaitable) == Q5PY_GUARD_WAIT)
+        return waits_for(awaitable);
+    return q5py_reply_as_answer(&self->reply, self->left_answer);
 }
 
 /* ---- the way of a request ----------------------------------------------------------------------
@@ -135,8 +208,7 @@ static PyObject *call_invoke(PyObject *object, PyObject *unused) {
     (void)unused;
     q5py_call *self = (q5py_call *)object;
     q5py_args args;
-    q5py_state *state = q5py_state_of_type(Py_TYPE(object));
-    if (q5py_plan_bind(state, self->plan, self->x, self->request, &args) < 0) return NULL;
+    if (q5py_plan_bind(&self->pass, &args) < 0) return NULL;
     return q5py_plan_call(self->plan, &args);
 }
 
@@ -164,7 +236,8 @@ static PyObject *call_fail(PyObject *object, PyObject *exception) {
         return NULL;
     }
     PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
-    return q5py_plan_excuse(self->plan, self->request);
+    Py_CLEAR(self->pass.after);
+    return q5py_plan_excuse(self->plan, self->pass.request);
 }
 
 static PyObject *call_get_kind(PyObject *object, void *closure) {
@@ -179,13 +252,20 @@ static int call_traverse(PyObject *object, visitproc visit, void *arg) {
     q5py_call *self = (q5py_call *)object;
     Py_VISIT(Py_TYPE(object));
     Py_VISIT((PyObject *)self->plan);
-    Py_VISIT(self->request);
+    Py_VISIT(self->pass.request);
+    Py_VISIT(self->pass.after);
+    Py_VISIT(self->pass.auth);
+    Py_VISIT(self->pass.user);
+    Py_VISIT(self->left_answer);
     return 0;
 }
 
 /* The plan is needed by every method and cannot be part of a cycle through this object alone. */
 static int call_clear(PyObject *object) {
-    Py_CLEAR(((q5py_call *)object)->request);
+    q5py_call *self = (q5py_call *)object;
+    q5py_pass_clear(&self->pass);
+    q5py_reply_clear(&self->reply);
+    Py_CLEAR(self->left_answer);
     return 0;
 }
 
@@ -193,23 +273,33 @@ static void call_dealloc(PyObject *object) {
     q5py_call *self = (q5py_call *)object;
     PyTypeObject *type = Py_TYPE(object);
     PyObject_GC_UnTrack(object);
+    call_clear(object);
     if (self->x) q5_exchange_unref(self->x);
     q5_exchange_pool_deinit(&self->pool);
     Py_XDECREF((PyObject *)self->plan);
-    call_clear(object);
     type->tp_free(object);
     Py_DECREF(type);
 }
 
 static PyMethodDef call_methods[] = {
+    {"before", call_before, METH_NOARGS, before_doc},
+    {"resume", call_resume, METH_O, resume_doc},
+    {"after", call_after, METH_VARARGS, after_doc},
     {"invoke", call_invoke, METH_NOARGS, invoke_doc},
     {"encode", call_encode, METH_O, encode_doc},
     {"fail", call_fail, METH_O, fail_doc},
     {NULL, NULL, 0, NULL},
 };
 
+static PyObject *call_get_later(PyObject *object, void *closure) {
+    (void)closure;
+    PyObject *after = ((q5py_call *)object)->pass.after;
+    return Py_NewRef(after ? after : Py_None);
+}
+
 static PyGetSetDef call_getset[] = {
     {"kind", call_get_kind, NULL, "Of the plan.", NULL},
+    {"later", call_get_later, NULL, "Work for behind the response, or None.", NULL},
     {0},
 };
 

@@ -34,4 +34,22 @@ static inline int q5py_find_attribute(PyObject *object, PyObject *name, PyObject
 #endif
 }
 
+/* The truth of an attribute; -1 with an exception. */
+static inline int q5py_truth_of(PyObject *object, PyObject *name) {
+    PyObject *value = PyObject_GetAttr(object, name);
+    int truth = value ? PyObject_IsTrue(value) : -1;
+    Py_XDECREF(value);
+    return truth;
+}
+
+/* The same of one that may be missing, which is 0. */
+static inline int q5py_flag_of(PyObject *object, PyObject *name) {
+    PyObject *value;
+    int found = q5py_find_attribute(object, name, &value);
+    if (found <= 0) return found;
+    int truth = PyObject_IsTrue(value);
+    Py_DECREF(value);
+    return truth;
+}
+
 #endif

@@ -5,28 +5,55 @@
 
 #include "convert.h"
 #include "django.h"
+#include "metrics.h"
+#include "plan_data.h"
 #include "request.h"
 #include "sync_call.h"
 #include "watch.h"
 #include "watchdog.h"
+#include "websocket.h"
 
 /* ---- outcomes -------------------------------------------------------------------------------- */
+
+/* What is logged about an error belongs to its request. False: the calling code is in the context
+ * already. Keeps the current exception. */
+static bool enter(q5py_flight *flight) {
+    PyObject *exception = q5py_exception_take();
+    bool entered = PyContext_Enter(flight->context) == 0;
+    if (!entered) PyErr_Clear();
+    if (exception) q5py_exception_set(exception);
+    return entered;
+}
 
 /* The current exception becomes the reply; 1: first *ret_awaitable is to be awaited. */
 static int excuse(q5py_flight *flight, PyObject **ret_awaitable) {
     q5py_server *server = flight->server;
+    int rc = 0;
     q5py_reply_clear(&flight->reply);
     q5py_reply_init(&flight->reply);
-    if (flight->plan)
-        return q5py_plan_fail(server->state, flight->plan, flight->x, flight->request,
-                              &flight->reply, ret_awaitable);
-    q5py_server_error(server, flight->request);
-    flight->failed = true;
-    return 0;
+    bool entered = enter(flight);
+    if (flight->plan) {
+        rc = q5py_plan_fail(&flight->pass, &flight->reply, ret_awaitable);
+    } else {
+        q5py_server_error(server, flight->request);
+        flight->failed = true;
+    }
+    if (entered && PyContext_Exit(flight->context)) PyErr_WriteUnraisable(flight->context);
+    return rc;
 }
 
 static void fail(q5py_flight *flight) {
     excuse(flight, NULL);
+}
+
+/* Runs a coroutine (reference taken over) in the flight's task, whose end called us, or in a first
+ * one. 0, or -1 with an exception. The flight may have ended. */
+static int run_coroutine(q5py_flight *flight, PyObject *coro, void (*on_end)(q5py_task *, void *)) {
+    if (!flight->task || !coro) return q5py_flight_start_task(flight, coro, on_end);
+    flight->task->on_end = on_end;
+    q5py_task_continue(flight->task, coro);
+    Py_DECREF(coro);
+    return 0;
 }
 
 static void on_plan_task_end(q5py_task *task, void *arg);
@@ -36,13 +63,7 @@ static void on_plan_task_end(q5py_task *task, void *arg);
 static bool fail_or_await(q5py_flight *flight) {
     PyObject *awaitable = NULL;
     if (!excuse(flight, &awaitable)) return true;
-    if (flight->task) {
-        flight->task->on_end = on_plan_task_end;
-        q5py_task_continue(flight->task, awaitable);
-        Py_DECREF(awaitable);
-        return false;
-    }
-    if (q5py_flight_start_task(flight, awaitable, on_plan_task_end) == 0) return false;
+    if (run_coroutine(flight, awaitable, on_plan_task_end) == 0) return false;
     fail(flight);
     return true;
 }
@@ -84,13 +105,23 @@ static void run_in_thread(q5py_job *job) {
     if (PyContext_Exit(flight->context)) PyErr_WriteUnraisable(flight->context);
 }
 
+/* A guard's task, whose end we are called from, is still in the context, which another thread
+ * cannot enter meanwhile: it gets a copy. */
+static int leave_context(q5py_flight *flight) {
+    if (!flight->task) return 0;
+    PyObject *copy = PyContext_Copy(flight->context);
+    if (!copy) return -1;
+    Py_SETREF(flight->context, copy);
+    return 0;
+}
+
 static void submit(q5py_flight *flight) {
     flight->job.run = run_in_thread;
     flight->job.finish_here = finish_in_thread;
     flight->job.finish = finish_on_loop;
     /* An executor may end the flight within. */
     q5py_server *server = (q5py_server *)Py_NewRef((PyObject *)flight->server);
-    int rc = q5py_server_submit(server, flight);
+    int rc = leave_context(flight) ? -1 : q5py_server_submit(server, flight);
     Py_DECREF(server);
     if (rc == 0) return;
     fail(flight);
@@ -126,7 +157,7 @@ static void start_greenlet(q5py_flight *flight, bool stands_still) {
     flight->in_greenlet = true;
     PyObject *call =
         q5py_sync_call_new(flight->server->state, run_in_greenlet, flight, stands_still);
-    if (q5py_flight_start_task(flight, call, on_greenlet_end) == 0) return;
+    if (run_coroutine(flight, call, on_greenlet_end) == 0) return;
     flight->in_greenlet = false;
     fail(flight);
     q5py_reply_send(flight);
@@ -144,6 +175,45 @@ static void dispatch_sync(q5py_flight *flight, q5py_sync sync, void (*body)(q5py
 
 /* ---- typed handlers -------------------------------------------------------------------------- */
 
+/* Guards of the project's run in the request's context. At the end of a task we are in it. */
+static bool enter_context(q5py_flight *flight) {
+    if (flight->task || !flight->plan->data->guards_in_context) return false;
+    if (PyContext_Enter(flight->context) == 0) return true;
+    PyErr_Clear();
+    return false;
+}
+
+static void exit_context(q5py_flight *flight, bool entered) {
+    if (!entered) return;
+    PyObject *error = q5py_exception_take();
+    if (PyContext_Exit(flight->context)) PyErr_Clear();
+    if (error) q5py_exception_set(error);
+}
+
+static void on_after_end(q5py_task *task, void *arg);
+
+/* On the loop's thread: the guards' turn with the reply, then it is sent. */
+static void send_plan(q5py_flight *flight) {
+    PyObject *awaitable = NULL;
+    bool entered = enter_context(flight);
+    int rc = q5py_pass_after(&flight->pass, &flight->reply, &awaitable);
+    exit_context(flight, entered);
+    if (rc == Q5PY_GUARD_WAIT) {
+        if (run_coroutine(flight, awaitable, on_after_end) == 0) return;
+        fail(flight);
+    }
+    q5py_reply_send(flight);
+}
+
+static void on_after_end(q5py_task *task, void *arg) {
+    q5py_flight *flight = arg;
+    if (task->exception) {
+        raise_outcome(task);
+        fail(flight);
+    }
+    send_plan(flight);
+}
+
 /* Encodes a result on the loop; true: a reply is ready, false: a coroutine was started for it. */
 static bool encode_on_loop(q5py_flight *flight, PyObject *result) {
     PyObject *awaitable = NULL;
@@ -160,6 +230,7 @@ static bool encode_on_loop(q5py_flight *flight, PyObject *result) {
 
 static void on_plan_task_end(q5py_task *task, void *arg) {
     q5py_flight *flight = arg;
+    if (flight->socket && q5py_websocket_handler_ended(flight, task)) return;
     if (flight->gone) {
         q5py_flight_end(flight);
         return;
@@ -170,7 +241,7 @@ static void on_plan_task_end(q5py_task *task, void *arg) {
     } else if (!encode_on_loop(flight, task->result)) {
         return;
     }
-    q5py_reply_send(flight);
+    send_plan(flight);
 }
 
 /* The handler's result, or NULL with an exception. */
@@ -187,7 +258,9 @@ static PyObject *call_on_loop(q5py_flight *flight) {
 static void run_on_loop(q5py_flight *flight) {
     PyObject *result = NULL;
     if (flight->server->poller) q5py_poller_wake_thread(flight->server->poller);
-    if (PyContext_Enter(flight->context) == 0) {
+    if (flight->task) { /* at its end, in the context */
+        result = call_on_loop(flight);
+    } else if (PyContext_Enter(flight->context) == 0) {
         result = call_on_loop(flight);
         PyObject *error = result ? NULL : q5py_exception_take();
         if (PyContext_Exit(flight->context)) PyErr_Clear();
@@ -198,8 +271,8 @@ static void run_on_loop(q5py_flight *flight) {
                                        &flight->reply, &awaitable)
                     : -1;
     Py_XDECREF(result);
-    if (rc > 0 && q5py_flight_start_task(flight, awaitable, on_plan_task_end) == 0) return;
-    if (rc == 0 || fail_on_loop(flight)) q5py_reply_send(flight);
+    if (rc > 0 && run_coroutine(flight, awaitable, on_plan_task_end) == 0) return;
+    if (rc == 0 || fail_on_loop(flight)) send_plan(flight);
 }
 
 /* The rest of a run of synchronous code: what must happen where the reply was made. */
@@ -227,22 +300,26 @@ static void plan_body(q5py_flight *flight) {
         fail(flight);
     Py_XDECREF(awaitable);
     Py_XDECREF(result);
+    flight->pass.may_block = true;
+    q5py_pass_after(&flight->pass, &flight->reply, NULL);
     settle(flight);
     tidy(flight->server);
 }
 
-static void dispatch_plan(q5py_flight *flight) {
+/* The guards are through. */
+static void call_plan(q5py_flight *flight) {
     q5py_plan *plan = flight->plan;
-    if (q5py_plan_bind(flight->server->state, plan, flight->x, NULL, &flight->args)) {
-        if (fail_on_loop(flight)) q5py_reply_send(flight);
+    if (q5py_plan_bind(&flight->pass, &flight->args)) {
+        if (fail_on_loop(flight)) send_plan(flight);
         return;
     }
     switch (plan->kind) {
-    case Q5PY_ASYNC:
-        if (q5py_flight_start_task(flight, q5py_plan_call(plan, &flight->args), on_plan_task_end) &&
-            fail_on_loop(flight))
-            q5py_reply_send(flight);
+    case Q5PY_ASYNC: {
+        PyObject *coro = q5py_plan_call(plan, &flight->args);
+        if ((!coro || run_coroutine(flight, coro, on_plan_task_end)) && fail_on_loop(flight))
+            send_plan(flight);
         break;
+    }
     case Q5PY_LOOP:
         run_on_loop(flight);
         break;
@@ -250,6 +327,44 @@ static void dispatch_plan(q5py_flight *flight) {
         dispatch_sync(flight, plan->sync, plan_body);
         break;
     }
+}
+
+static void on_before_end(q5py_task *task, void *arg);
+
+/* What q5py_pass_before or _resume has said. */
+static void go_on(q5py_flight *flight, int rc, PyObject *awaitable) {
+    if (rc == Q5PY_GUARD_WAIT && run_coroutine(flight, awaitable, on_before_end)) rc = -1;
+    if (rc == Q5PY_GUARD_GO)
+        call_plan(flight);
+    else if (rc == Q5PY_GUARD_ANSWER || (rc < 0 && fail_on_loop(flight)))
+        send_plan(flight);
+}
+
+static void on_before_end(q5py_task *task, void *arg) {
+    q5py_flight *flight = arg;
+    if (flight->gone) {
+        q5py_flight_end(flight);
+        return;
+    }
+    PyObject *awaitable = NULL;
+    int rc = -1;
+    if (task->exception)
+        raise_outcome(task);
+    else
+        rc = q5py_pass_resume(&flight->pass, task->result, &flight->reply, &awaitable);
+    go_on(flight, rc, awaitable);
+}
+
+static void dispatch_plan(q5py_flight *flight) {
+    PyObject *awaitable = NULL;
+    int rc = q5py_pass_init(&flight->pass, flight->server->state, flight->plan, flight->x, NULL);
+    if (rc == 0 && flight->plan->websocket) rc = q5py_websocket_check(flight);
+    if (rc == 0) {
+        bool entered = enter_context(flight);
+        rc = q5py_pass_before(&flight->pass, &flight->reply, &awaitable);
+        exit_context(flight, entered);
+    }
+    go_on(flight, rc, awaitable);
 }
 
 /* ---- Django views ---------------------------------------------------------------------------- */
@@ -263,6 +378,7 @@ static void django_body(q5py_flight *flight) {
     flight->request = q5py_request_new(flight->server->state, flight->x);
     PyObject *response =
         flight->request ? PyObject_CallOneArg(flight->server->django_sync, flight->request) : NULL;
+    if (flight->server->metrics) q5py_metrics_resolved(flight);
     take_django_response(flight, response);
     Py_XDECREF(response);
     settle(flight);
@@ -277,6 +393,7 @@ static void on_django_task_end(q5py_task *task, void *arg) {
     }
     /* A response that came all the same is not sent, but must be closed. */
     if (task->exception) raise_outcome(task);
+    if (flight->server->metrics) q5py_metrics_resolved(flight);
     take_django_response(flight, task->exception ? NULL : task->result);
     q5py_reply_send(flight);
 }
@@ -299,7 +416,8 @@ void q5py_dispatch(q5py_server *server, q5_exchange *x) {
     PyObject *route = x->match.route;
     if (route && Py_IS_TYPE(route, server->state->plan_type)) {
         flight->plan = (q5py_plan *)route;
-        if (server->state->watch_request) q5py_watch_request(flight);
+        /* A WebSocket's messages would all count as one request's. */
+        if (server->state->watch_request && !flight->plan->websocket) q5py_watch_request(flight);
         dispatch_plan(flight);
         return;
     }

@@ -33,11 +33,18 @@
     XX(close_old_connections)                                                       \
     XX(close_caches)                                                                \
     XX(reset_urlconf)                                                               \
-    XX(response_class)      /* always: HttpResponseBase */                          \
-    XX(response_close)      /* HttpResponseBase.close, Django's own */              \
-    XX(file_response_class) /* always */                                            \
-    XX(sendable)            /* always: quintette.http.files.sendable */             \
-    XX(base_handler)        /* always: BaseHandler, and below its own methods */    \
+    XX(response_class) /* always: HttpResponseBase */                               \
+    XX(response_close) /* HttpResponseBase.close, Django's own */                   \
+    XX(response_get)   /* its methods, Django's own */                              \
+    XX(response_has_header)                                                         \
+    XX(response_setdefault)                                                         \
+    XX(response_headers_class) /* always */                                         \
+    XX(response_for_exception) /* always */                                         \
+    XX(get_host)               /* HttpRequest.get_host, Django's own */             \
+    XX(xframe_options_value)   /* XFrameOptionsMiddleware's, Django's own */        \
+    XX(file_response_class)    /* always */                                         \
+    XX(sendable)               /* always: quintette.http.files.sendable */          \
+    XX(base_handler)           /* always: BaseHandler, and below its own methods */ \
     XX(handler_get_response)                                                        \
     XX(handler__get_response)                                                       \
     XX(handler_resolve_request)                                                     \
@@ -132,6 +139,10 @@ int q5py_send_started(q5py_state *state, PyObject *sender, PyObject *request);
 int q5py_send_finished(q5py_state *state, PyObject *sender);
 /* _quintette.has_other_receivers(signal) */
 PyObject *q5py_has_other_receivers(PyObject *module, PyObject *signal);
+
+/* ---- django_handler.c */
+/* handler._get_response(request), in C where nobody has replaced it. */
+PyObject *q5py_handler_response(PyObject *handler, PyObject *request);
 
 /* ---- django_close.c */
 /* response.close(). 0, or -1 with an exception. Any object with a close() will do. */

@@ -35,6 +35,14 @@ static PyObject *handler__get_response(PyObject *self, PyObject *request) {
     return q5py_view_response(state, self, request);
 }
 
+PyObject *q5py_handler_response(PyObject *self, PyObject *request) {
+    q5py_state *state = ((handler *)self)->state;
+    PyObject *ours = _PyType_Lookup(state->django_handler_type, state->str__get_response);
+    if (q5py_is_own(Py_TYPE(self), state->str__get_response, ours))
+        return handler__get_response(self, request);
+    return PyObject_CallMethodOneArg(self, state->str__get_response, request);
+}
+
 static PyObject *handler_resolve_request(PyObject *self, PyObject *request) {
     q5py_state *state = state_of(self);
     if (!state) return NULL;

@@ -4,8 +4,11 @@
 #define Q5PY_DJANGO_NAMES_H
 
 #define Q5PY_DJANGO_NAMES(XX)           \
+    XX(accessed)                        \
+    XX(ALLOWED_HOSTS)                   \
     XX(args)                            \
     XX(ATOMIC_REQUESTS)                 \
+    XX(auser)                           \
     XX(callback)                        \
     XX(check_response)                  \
     XX(clear)                           \
@@ -13,31 +16,52 @@
     XX(closed)                          \
     XX(_connections)                    \
     XX(converters)                      \
+    XX(COOKIES)                         \
+    XX(CSRF_COOKIE_NAME)                \
+    XX(CSRF_COOKIE_NEEDS_UPDATE)        \
+    XX(csrf_exempt)                     \
+    XX(csrf_processing_done)            \
+    XX(CSRF_USE_SESSIONS)               \
     XX(cvar)                            \
-    XX(data)                            \
     XX(_data)                           \
+    XX(data)                            \
     XX(default_args)                    \
     XX(default_kwargs)                  \
     XX(__dict__)                        \
+    XX(DISALLOWED_USER_AGENTS)          \
     XX(end)                             \
     XX(environ)                         \
     XX(_exception_middleware)           \
     XX(FORCE_SCRIPT_NAME)               \
     XX(func)                            \
+    XX(get)                             \
+    XX(get_host)                        \
     XX(_get_response)                   \
     XX(get_response)                    \
+    XX(get_xframe_options_value)        \
     XX(groupdict)                       \
     XX(groups)                          \
     XX(_handler_class)                  \
+    XX(has_header)                      \
     XX(_is_coroutine)                   \
     XX(_is_coroutine_mark)              \
+    XX(is_secure)                       \
     XX(kwargs)                          \
     XX(_live_receivers)                 \
     XX(make_view_atomic)                \
     XX(match)                           \
+    XX(MESSAGE_STORAGE)                 \
+    XX(_messages)                       \
+    XX(META)                            \
+    XX(method)                          \
     XX(_middleware_chain)               \
+    XX(modified)                        \
     XX(path_info)                       \
+    XX(PREPEND_WWW)                     \
     XX(process_exception_by_middleware) \
+    XX(process_request)                 \
+    XX(process_response)                \
+    XX(process_view)                    \
     XX(queries_log)                     \
     XX(_quintette_urls)                 \
     XX(receivers)                       \
@@ -51,12 +75,20 @@
     XX(send)                            \
     XX(sendable)                        \
     XX(sender)                          \
+    XX(session)                         \
+    XX(SESSION_COOKIE_NAME)             \
+    XX(session_key)                     \
+    XX(SESSION_SAVE_EVERY_REQUEST)      \
+    XX(setdefault)                      \
     XX(settings)                        \
     XX(_template_response_middleware)   \
     XX(thread_id)                       \
     XX(url_patterns)                    \
     XX(urlconf)                         \
+    XX(USE_X_FORWARDED_HOST)            \
     XX(value)                           \
-    XX(_view_middleware)
+    XX(_view_middleware)                \
+    XX(X_FRAME_OPTIONS)                 \
+    XX(xframe_options_exempt)
 
 #endif

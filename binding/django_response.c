@@ -69,16 +69,6 @@ static int reason_of(q5py_state *state, PyObject *response, q5py_reply *reply) {
     return 0;
 }
 
-/* Truth of an attribute that may be missing; -1 with an exception. */
-static int flag_of(PyObject *object, PyObject *name) {
-    PyObject *value;
-    int found = q5py_find_attribute(object, name, &value);
-    if (found <= 0) return found;
-    int flag = PyObject_IsTrue(value);
-    Py_DECREF(value);
-    return flag;
-}
-
 /* Servers of plain callables have not handed over Django's parts. */
 static PyObject *ask_sendable(q5py_state *state, PyObject *response) {
     if (state->django) return PyObject_CallOneArg(state->django->sendable, response);
@@ -124,7 +114,7 @@ done:
 static int stream_of(q5py_state *state, PyObject *response, q5py_reply *reply) {
     int found = file_of(state, response, reply);
     if (found != 0) return found < 0 ? -1 : 0;
-    int is_async = flag_of(response, state->str_is_async);
+    int is_async = q5py_flag_of(response, state->str_is_async);
     if (is_async < 0) return -1;
     reply->stream_is_async = is_async != 0;
     /* Both of the response's iterators encode text to the response's charset. */
@@ -139,7 +129,7 @@ int q5py_reply_from_django(q5py_state *state, PyObject *response, q5py_reply *re
     if (reply->status < 0 || reason_of(state, response, reply) < 0) goto fail;
     reply->fields = fields_of(state, response);
     if (reply->fields == NULL) goto fail;
-    int streaming = flag_of(response, state->str_streaming);
+    int streaming = q5py_flag_of(response, state->str_streaming);
     if (streaming < 0) goto fail;
     if (streaming) {
         if (stream_of(state, response, reply) < 0) goto fail;

@@ -80,7 +80,9 @@ static PyObject *negotiate(const q5_exchange *x, PyObject *answer) {
 }
 
 int q5py_file_negotiate(const q5_exchange *x, PyObject **answer) {
-    if (PyTuple_GET_SIZE(*answer) != NEGOTIABLE_COUNT) return 0;
+    if (PyTuple_GET_SIZE(*answer) != NEGOTIABLE_COUNT ||
+        PyLong_AsLong(PyTuple_GET_ITEM(*answer, 0)) != Q5PY_ANSWER_FILE)
+        return 0;
     if (x->head.method_id != Q5_METHOD_GET && x->head.method_id != Q5_METHOD_HEAD) return 0;
     Py_SETREF(*answer, negotiate(x, *answer));
     return *answer ? 0 : -1;

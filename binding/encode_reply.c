@@ -2,33 +2,35 @@
 #include "plan_data.h"
 #include "request.h"
 
+#include "q5/sse.h"
+
 /* ---- answers -----------------------------------------------------------------------------------
  */
-
-/* A new reference, or NULL for None. */
-static PyObject *maybe(PyObject *object) {
-    return object == Py_None ? NULL : Py_NewRef(object);
-}
 
 static int reply_from_body(PyObject *answer, q5py_reply *reply) {
     int kind;
     PyObject *fields, *body;
     if (!PyArg_ParseTuple(answer, "iiOO", &kind, &reply->status, &fields, &body)) return -1;
-    reply->fields = maybe(fields);
-    reply->body = maybe(body);
+    reply->fields = q5py_maybe(fields);
+    reply->body = q5py_maybe(body);
     return 0;
 }
 
 static int reply_from_stream(PyObject *answer, q5py_reply *reply) {
     int kind, is_async;
-    PyObject *fields, *stream, *closer;
-    if (!PyArg_ParseTuple(answer, "iiOOpO", &kind, &reply->status, &fields, &stream, &is_async,
-                          &closer))
+    PyObject *fields, *stream, *closer, *pieces = Py_None, *prelude = Py_None;
+    unsigned int keep_alive_msec = 0;
+    if (!PyArg_ParseTuple(answer, "iiOOpO|OIO", &kind, &reply->status, &fields, &stream, &is_async,
+                          &closer, &pieces, &keep_alive_msec, &prelude))
         return -1;
-    reply->fields = maybe(fields);
+    reply->pieces = q5py_maybe(pieces);
+    reply->prelude = q5py_maybe(prelude);
+    reply->keep_alive = Q5_LIT(Q5_SSE_KEEP_ALIVE);
+    reply->keep_alive_msec = keep_alive_msec;
+    reply->fields = q5py_maybe(fields);
     reply->stream = Py_NewRef(stream);
     reply->stream_is_async = is_async;
-    reply->closer = maybe(closer);
+    reply->closer = q5py_maybe(closer);
     return 0;
 }
 
@@ -42,18 +44,17 @@ static int reply_from_file(PyObject *answer, q5py_reply *reply) {
         return -1;
     int fd = PyObject_AsFileDescriptor(file);
     if (fd < 0) return -1;
-    reply->fields = maybe(fields);
+    reply->fields = q5py_maybe(fields);
     reply->file = Py_NewRef(file);
     reply->file_fd = fd;
     reply->file_offset = offset;
     reply->file_len = len;
-    reply->closer = maybe(closer);
+    reply->closer = q5py_maybe(closer);
     return 0;
 }
 
-/* 0, -1, or 1 with *ret_awaitable when the caller takes one. */
-static int reply_from_answer(q5py_state *state, PyObject *answer, q5py_reply *reply,
-                             PyObject **ret_awaitable) {
+int q5py_reply_from_answer(q5py_state *state, PyObject *answer, q5py_reply *reply,
+                           PyObject **ret_awaitable) {
     switch ((q5py_answer)PyLong_AsLong(PyTuple_GET_ITEM(answer, 0))) {
     case Q5PY_ANSWER_BODY:
         return reply_from_body(answer, reply);
@@ -88,10 +89,6 @@ static int pull_in_thread(const q5py_plan *plan, q5py_reply *reply) {
 /* ---- the plan's interface ----------------------------------------------------------------------
  */
 
-static q5_slice slice_of(PyObject *bytes) {
-    return q5_slice_make(PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes));
-}
-
 int q5py_plan_encode(q5py_state *state, q5py_plan *plan, q5_exchange *x, PyObject *result,
                      q5py_reply *reply, PyObject **ret_awaitable) {
     const q5py_plan_data *data = plan->data;
@@ -99,14 +96,14 @@ int q5py_plan_encode(q5py_state *state, q5py_plan *plan, q5_exchange *x, PyObjec
     if (q5py_plan_judge(plan, result, &body, &answer) < 0) return -1;
     if (answer) {
         if (q5py_file_negotiate(x, &answer) < 0) return -1;
-        int status = reply_from_answer(state, answer, reply,
-                                       plan->kind != Q5PY_THREAD ? ret_awaitable : NULL);
+        int status = q5py_reply_from_answer(state, answer, reply,
+                                            plan->kind != Q5PY_THREAD ? ret_awaitable : NULL);
         Py_DECREF(answer);
         return status ? status : pull_in_thread(plan, reply);
     }
     reply->body = body;
     reply->status = body ? data->status : data->none_status;
-    reply->lines = slice_of(body ? data->lines : data->none_lines);
+    reply->lines = q5py_bytes_slice(body ? data->lines : data->none_lines);
     return 0;
 }
 
@@ -123,20 +120,15 @@ static void reply_last_resort(q5py_plan *plan, q5py_reply *reply) {
     if (!reply->body) PyErr_Clear();
 }
 
-int q5py_plan_fail(q5py_state *state, q5py_plan *plan, q5_exchange *x, PyObject *request,
-                   q5py_reply *reply, PyObject **ret_awaitable) {
-    PyObject *own = NULL;
-    if (!request) {
-        PyObject *exception, *type, *traceback;
-        PyErr_Fetch(&type, &exception, &traceback);
-        own = q5py_request_new(state, x);
-        if (!own) PyErr_Clear();
-        PyErr_Restore(type, exception, traceback);
-    }
-    PyObject *answer = q5py_plan_excuse(plan, request ? request : own);
-    int rc = answer ? reply_from_answer(state, answer, reply, ret_awaitable) : -1;
-    if (rc < 0) reply_last_resort(plan, reply);
+int q5py_plan_fail(q5py_pass *pass, q5py_reply *reply, PyObject **ret_awaitable) {
+    PyObject *exception, *type, *traceback;
+    PyErr_Fetch(&type, &exception, &traceback);
+    Py_CLEAR(pass->after); /* belongs to what has failed */
+    if (!q5py_pass_request(pass)) PyErr_Clear();
+    PyErr_Restore(type, exception, traceback);
+    PyObject *answer = q5py_plan_excuse(pass->plan, pass->request);
+    int rc = answer ? q5py_reply_from_answer(pass->state, answer, reply, ret_awaitable) : -1;
+    if (rc < 0) reply_last_resort(pass->plan, reply);
     Py_XDECREF(answer);
-    Py_XDECREF(own);
     return rc > 0;
 }

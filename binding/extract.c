@@ -2,6 +2,7 @@
 
 #include "q5/percent.h"
 #include "request.h"
+#include "websocket.h"
 
 /* ---- faults ------------------------------------------------------------------------------------
  */
@@ -113,10 +114,46 @@ static int extract_path(q5py_bind *bind) {
 static int extract_request(q5py_bind *bind) {
     const q5py_plan_data *data = bind->data;
     for (uint16_t i = data->first[Q5PY_IN_REQUEST]; i < data->first[Q5PY_IN_REQUEST + 1]; i++) {
-        PyObject *request =
-            bind->request ? Py_NewRef(bind->request) : q5py_request_new(bind->state, bind->x);
+        PyObject *request = q5py_pass_request(bind->pass);
         if (!request) return -1;
-        q5py_bind_store(bind, &data->params[i], request);
+        q5py_bind_store(bind, &data->params[i], Py_NewRef(request));
+        bind->found[i].seen = true;
+    }
+    return 0;
+}
+
+/* The user was loaded by a guard of the route; nobody is the fallback, where there is one. */
+static int extract_auth(q5py_bind *bind) {
+    const q5py_plan_data *data = bind->data;
+    for (uint16_t i = data->first[Q5PY_IN_AUTH]; i < data->first[Q5PY_IN_AUTH + 1]; i++) {
+        const q5py_param *param = &data->params[i];
+        PyObject *value = param->index ? bind->pass->auth : bind->pass->user;
+        if (!value || value == Py_None) continue;
+        q5py_bind_store(bind, param, Py_NewRef(value));
+        bind->found[i].seen = true;
+    }
+    return 0;
+}
+
+static int extract_socket(q5py_bind *bind) {
+    const q5py_plan_data *data = bind->data;
+    for (uint16_t i = data->first[Q5PY_IN_SOCKET]; i < data->first[Q5PY_IN_SOCKET + 1]; i++) {
+        PyObject *socket = q5py_websocket_of(bind->x);
+        if (!socket) return -1;
+        q5py_bind_store(bind, &data->params[i], socket);
+        bind->found[i].seen = true;
+    }
+    return 0;
+}
+
+/* One for the request, whoever takes it. */
+static int extract_after(q5py_bind *bind) {
+    const q5py_plan_data *data = bind->data;
+    for (uint16_t i = data->first[Q5PY_IN_AFTER]; i < data->first[Q5PY_IN_AFTER + 1]; i++) {
+        PyObject **after = &bind->pass->after;
+        if (!*after) *after = PyObject_CallNoArgs(data->params[i].convert);
+        if (!*after) return -1;
+        q5py_bind_store(bind, &data->params[i], Py_NewRef(*after));
         bind->found[i].seen = true;
     }
     return 0;
@@ -155,6 +192,9 @@ static int extract(q5py_bind *bind) {
     if (asks(data, Q5PY_IN_COOKIE) && q5py_extract_cookies(bind) < 0) return -1;
     if (data->media != Q5PY_MEDIA_NONE && q5py_extract_body(bind) < 0) return -1;
     if (asks(data, Q5PY_IN_REQUEST) && extract_request(bind) < 0) return -1;
+    if (asks(data, Q5PY_IN_AUTH) && extract_auth(bind) < 0) return -1;
+    if (asks(data, Q5PY_IN_SOCKET) && extract_socket(bind) < 0) return -1;
+    if (asks(data, Q5PY_IN_AFTER) && extract_after(bind) < 0) return -1;
     return fill_fallbacks(bind);
 }
 
@@ -170,9 +210,9 @@ static void reject(q5py_bind *bind) {
     PyErr_SetString(PyExc_SystemError, "the plan's reject did not raise");
 }
 
-int q5py_plan_bind(q5py_state *state, q5py_plan *plan, q5_exchange *x, PyObject *request,
-                   q5py_args *ret_args) {
-    const q5py_plan_data *data = plan->data;
+int q5py_plan_bind(q5py_pass *pass, q5py_args *ret_args) {
+    const q5py_plan_data *data = pass->plan->data;
+    q5_exchange *x = pass->x;
     PyObject **slots = q5_arena_alloc(&x->arena, (data->slot_count + 1u) * sizeof(*slots));
     if (!slots) {
         PyErr_NoMemory();
@@ -183,10 +223,10 @@ int q5py_plan_bind(q5py_state *state, q5py_plan *plan, q5_exchange *x, PyObject 
     if (data->param_count == 0 && data->media == Q5PY_MEDIA_NONE) return 0;
 
     q5py_bind bind;
-    bind.state = state;
+    bind.pass = pass;
+    bind.state = pass->state;
     bind.data = data;
     bind.x = x;
-    bind.request = request;
     bind.values = slots + 1;
     bind.faults = bind.body = NULL;
     bind.body_refused = false;

@@ -1,4 +1,5 @@
 /* The body of a request: JSON for a decoder, bytes as they are. Forms are in extract_form.c. */
+#include "body_source.h"
 #include "plan_bind.h"
 
 #include "q5/json_guard.h"
@@ -157,6 +158,20 @@ static int extract_fields(q5py_bind *bind) {
     return 0;
 }
 
+/* ---- streams -----------------------------------------------------------------------------------
+ */
+
+static int extract_stream(q5py_bind *bind, uint16_t at) {
+    PyObject *source = bind->x->is_detached ? Py_XNewRef(q5py_pass_request(bind->pass))
+                                            : q5py_body_source_new(bind->state, bind->x);
+    PyObject *value = source ? PyObject_CallOneArg(bind->data->params[at].convert, source) : NULL;
+    Py_XDECREF(source);
+    if (!value) return -1;
+    q5py_bind_store(bind, &bind->data->params[at], value);
+    bind->found[at].seen = true;
+    return 0;
+}
+
 /* ---- all of them -------------------------------------------------------------------------------
  */
 
@@ -172,6 +187,8 @@ int q5py_extract_body(q5py_bind *bind) {
         return q5py_extract_form(bind, media_type(bind->x));
     case Q5PY_MEDIA_ANY:
         return has_body ? extract_any(bind, at) : 0;
+    case Q5PY_MEDIA_STREAM:
+        return extract_stream(bind, at);
     case Q5PY_MEDIA_NONE:
         break;
     }

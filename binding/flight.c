@@ -2,9 +2,13 @@
  * and whom its errors are told. */
 #include "server.h"
 
+#include "after.h"
+#include "body_source.h"
 #include "convert.h"
+#include "trace.h"
 #include "watch.h"
 #include "watchdog.h"
+#include "websocket.h"
 
 q5py_flight *q5py_flight_begin(q5py_server *server, q5_exchange *x) {
     q5py_flight *flight = q5_arena_alloc(&x->arena, sizeof(*flight));
@@ -13,12 +17,14 @@ q5py_flight *q5py_flight_begin(q5py_server *server, q5_exchange *x) {
         PyErr_Clear();
         return NULL;
     }
-    *flight = (q5py_flight){.context = context};
+    memset(flight, 0, offsetof(q5py_flight, reply));
+    flight->context = context;
     flight->server = (q5py_server *)Py_NewRef(server);
     flight->x = q5_exchange_ref(x);
     q5py_reply_init(&flight->reply);
     x->user = flight;
     server->flights++;
+    if (server->tracing && q5py_trace_tell(flight)) PyErr_WriteUnraisable((PyObject *)server);
     return flight;
 }
 
@@ -30,7 +36,11 @@ void q5py_flight_end(q5py_flight *flight) {
     q5py_watch_end(flight);
     if (flight->job.object) q5py_job_forget(server, &flight->job);
     q5py_stream_detach(flight);
+    q5py_body_source_detach(flight);
+    q5py_after_start(flight);
+    q5py_websocket_detach(flight);
     q5py_args_clear(&flight->args);
+    q5py_pass_clear(&flight->pass);
     q5py_reply_clear(&flight->reply);
     q5py_feed_free(flight);
     Py_CLEAR(flight->request);
@@ -44,8 +54,12 @@ void q5py_flight_end(q5py_flight *flight) {
 
 void q5py_flight_gone(q5py_flight *flight) {
     flight->gone = true;
+    q5py_body_source_wake(flight); /* a thread may wait for more of it */
+    if (flight->socket && q5py_websocket_gone(flight)) return;
     if (flight->feed)
         q5py_feed_wake(flight);
+    else if (flight->subscription)
+        q5py_subscription_gone(flight);
     else if (flight->task && !flight->in_greenlet)
         q5py_task_cancel(flight->task, NULL);
 }

@@ -50,12 +50,16 @@ void q5py_hosts_free(q5py_hosts *hosts) {
     PyMem_Free(hosts);
 }
 
+q5_slice q5py_hosts_name(const q5py_server *server, const q5_exchange *x) {
+    const q5_field *forwarded = server->hosts && server->hosts->forwarded
+                                    ? q5_head_find(&x->head, Q5_LIT("x-forwarded-host"), 0)
+                                    : NULL;
+    return forwarded ? forwarded->value : x->head.host;
+}
+
 bool q5py_hosts_refuse(q5py_server *server, q5_exchange *x) {
     const q5py_hosts *hosts = server->hosts;
-    const q5_field *forwarded =
-        hosts->forwarded ? q5_head_find(&x->head, Q5_LIT("x-forwarded-host"), 0) : NULL;
-    q5_slice host = forwarded ? forwarded->value : x->head.host;
-    if (q5_host_allowed(host, hosts->patterns, hosts->count)) return false;
+    if (q5_host_allowed(q5py_hosts_name(server, x), hosts->patterns, hosts->count)) return false;
     q5_response_problem(x, 400, Q5_LIT("the Host is not one of ALLOWED_HOSTS"));
     return true;
 }

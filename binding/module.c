@@ -1,11 +1,19 @@
 /* The module: its state, its functions, and the types that the other files add. */
+#include "auth.h"
 #include "django_urls.h"
+#include "encoder.h"
+#include "middleware.h"
 #include "query.h"
+#include "body_source.h"
+#include "channel.h"
 #include "fd_wait.h"
+#include "jwt.h"
 #include "lock.h"
+#include "pieces.h"
 #include "statement_keys.h"
 #include "sync_call.h"
 #include "watch.h"
+#include "websocket.h"
 
 #include <errno.h>
 #ifdef __GLIBC__
@@ -130,6 +138,7 @@ static PyMethodDef module_methods[] = {
      "innermost first. A greenlet's parent is the thread's own, whoever steps it."},
     {"wait_for", q5py_wait_for, METH_O,
      "wait_for(awaitable): its result; meanwhile the loop goes on. In a greenlet of SyncCall."},
+    {"set_auth", q5py_set_auth, METH_VARARGS, "set_auth(lazy_user, load, nobody, attach)"},
     {"set_request_class", module_set_request_class, METH_O, set_request_class_doc},
     {"pg_pools", q5py_pg_pools, METH_O,
      "pg_pools(poller) -> dict: the open pools of that loop, by the database's alias"},
@@ -138,6 +147,12 @@ static PyMethodDef module_methods[] = {
     {"keep_freed_memory", module_keep_freed_memory, METH_O, keep_freed_memory_doc},
     {"set_watch", q5py_set_watch, METH_VARARGS,
      "set_watch(request, query)\n\nWhat is told of each request and compiled query: see watch.h."},
+    {"set_websocket_classes", q5py_set_websocket_classes, METH_VARARGS,
+     "set_websocket_classes(socket, closed)\n\nThe subclass of WebSocket that handlers are given, "
+     "and the\nexception that says that one is closed."},
+    {"websocket_broadcast", q5py_websocket_broadcast, METH_VARARGS,
+     "websocket_broadcast(sockets, message) -> int\n\nSends one message to all that are open, and "
+     "tells how many.\nOne whose client is behind is closed (1013). On the loop's thread."},
     {NULL, NULL, 0, NULL},
 };
 
@@ -195,21 +210,67 @@ static int intern_names(q5py_state *state) {
     return 0;
 }
 
+/* One per line. clang-format reads the next comment alone. */
+/* clang-format off */
+static int (*const inits[])(PyObject *, q5py_state *) = {
+    q5py_init_poller,
+    q5py_init_server,
+    q5py_init_request,
+    q5py_init_task,
+    q5py_init_threads,
+    q5py_init_router,
+    q5py_init_plan,
+    q5py_init_call,
+    q5py_init_memory,
+    q5py_init_stream,
+    q5py_init_django_handler,
+    q5py_init_django_urls,
+    q5py_init_django_match,
+    q5py_init_wait,
+    q5py_init_sync_call,
+    q5py_init_fd_wait,
+    q5py_init_lock,
+    q5py_init_query,
+    q5py_init_statement,
+    q5py_init_pending,
+    q5py_init_pg,
+    q5py_init_sqlite,
+    q5py_init_cells,
+    q5py_init_param,
+    q5py_init_statement_keys,
+    q5py_init_watchdog,
+    q5py_init_django_results,
+    q5py_init_model_maker,
+    q5py_init_tree,
+    q5py_init_tuples,
+    q5py_init_rows,
+    q5py_init_guard,
+    q5py_init_pieces,
+    q5py_init_trace,
+    q5py_init_throttle,
+    q5py_init_cors,
+    q5py_init_proxies,
+    q5py_init_encoder,
+    q5py_init_compress,
+    q5py_init_conditional,
+    q5py_init_auth,
+    q5py_init_jwt,
+    q5py_init_segment,
+    q5py_init_csrf_view,
+    q5py_init_channel,
+    q5py_init_subscription,
+    q5py_init_websocket,
+    q5py_init_fields_guard,
+    q5py_init_cache,
+    q5py_init_body_source,
+    q5py_init_metrics,
+    q5py_init_idempotent,
+    q5py_init_stack,
+};
+/* clang-format on */
+
 static int module_exec(PyObject *module) {
     q5py_state *state = get_state(module);
-    static int (*const inits[])(PyObject *, q5py_state *) = {
-        q5py_init_poller,         q5py_init_server,         q5py_init_request,
-        q5py_init_task,           q5py_init_threads,        q5py_init_router,
-        q5py_init_plan,           q5py_init_call,           q5py_init_memory,
-        q5py_init_stream,         q5py_init_django_handler, q5py_init_django_urls,
-        q5py_init_django_match,   q5py_init_wait,           q5py_init_sync_call,
-        q5py_init_fd_wait,        q5py_init_lock,           q5py_init_query,
-        q5py_init_statement,      q5py_init_pending,        q5py_init_pg,
-        q5py_init_sqlite,         q5py_init_cells,          q5py_init_param,
-        q5py_init_statement_keys, q5py_init_watchdog,       q5py_init_django_results,
-        q5py_init_model_maker,    q5py_init_tree,           q5py_init_tuples,
-        q5py_init_rows,
-    };
     if (intern_names(state) || import_all(state)) return -1;
     for (size_t i = 0; i < Q5_ARRAY_LEN(inits); i++)
         if (inits[i](module, state)) return -1;
@@ -247,6 +308,7 @@ static int module_clear(PyObject *module) {
 static void module_free(void *module) {
     module_clear(module);
     q5py_task_free_list_clear(get_state(module));
+    q5py_encoders_free(get_state(module));
 }
 
 static PyModuleDef_Slot module_slots[] = {

@@ -1,6 +1,7 @@
 #include <stddef.h>
 
 #include "plan_data.h"
+#include "websocket.h"
 
 /* ---- construction ------------------------------------------------------------------------------
  */
@@ -35,7 +36,7 @@ static int read_body(q5py_plan *plan, PyObject *body) {
     if (!PyArg_ParseTuple(body, "iKppO:body", &media, &body_max, &allow_big_int, &copy_body,
                           &open_file))
         return -1;
-    if (media < Q5PY_MEDIA_NONE || media > Q5PY_MEDIA_ANY) {
+    if (media < Q5PY_MEDIA_NONE || media > Q5PY_MEDIA_STREAM) {
         PyErr_SetString(PyExc_ValueError, "unknown media");
         return -1;
     }
@@ -45,18 +46,21 @@ static int read_body(q5py_plan *plan, PyObject *body) {
     data->open_file = Py_NewRef(open_file);
     plan->body_max = body_max;
     plan->accepts_body = media != Q5PY_MEDIA_NONE;
+    plan->streams_body = media == Q5PY_MEDIA_STREAM;
     return 0;
 }
 
 static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"handler", "kind",   "params",   "positional", "kwnames", "body",
-                            "result",  "reject", "on_error", "sync",       NULL};
-    PyObject *handler, *params, *kwnames, *body, *result, *reject, *on_error;
+    static char *names[] = {"handler", "kind",      "params", "positional", "kwnames",
+                            "body",    "result",    "reject", "on_error",   "sync",
+                            "guards",  "websocket", NULL};
+    PyObject *handler, *params, *kwnames, *body, *result, *reject, *on_error, *guards = NULL,
+                                                                              *websocket = Py_None;
     int kind, positional, sync = Q5PY_SYNC_DEFAULT;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OiO!iO!O!O!OO|i:Plan", names, &handler, &kind,
-                                     &PyTuple_Type, &params, &positional, &PyTuple_Type, &kwnames,
-                                     &PyTuple_Type, &body, &PyTuple_Type, &result, &reject,
-                                     &on_error, &sync))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OiO!iO!O!O!OO|iO!O:Plan", names, &handler,
+                                     &kind, &PyTuple_Type, &params, &positional, &PyTuple_Type,
+                                     &kwnames, &PyTuple_Type, &body, &PyTuple_Type, &result,
+                                     &reject, &on_error, &sync, &PyTuple_Type, &guards, &websocket))
         return NULL;
     Py_ssize_t keywords = PyTuple_GET_SIZE(kwnames);
     if (kind < Q5PY_ASYNC || kind > Q5PY_THREAD || positional < 0 || sync < Q5PY_SYNC_DEFAULT ||
@@ -79,7 +83,8 @@ static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) 
     data->reject = Py_NewRef(reject);
     data->on_error = Py_NewRef(on_error);
     if (q5py_params_read(data, params) < 0 || read_body(plan, body) < 0 ||
-        read_result(data, result) < 0) {
+        read_result(data, result) < 0 || (guards && q5py_guards_read(data, guards) < 0) ||
+        (websocket != Py_None && !(plan->websocket = q5py_websocket_plan_new(websocket)))) {
         Py_DECREF(plan);
         return NULL;
     }
@@ -93,6 +98,8 @@ static int plan_traverse(PyObject *self, visitproc visit, void *arg) {
     q5py_plan *plan = (q5py_plan *)self;
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(plan->handler);
+    int rc = q5py_websocket_plan_traverse(plan->websocket, visit, arg);
+    if (rc) return rc;
     q5py_plan_data *data = plan->data;
     if (!data) return 0;
     for (uint16_t i = 0; i < data->param_count; i++) {
@@ -100,6 +107,8 @@ static int plan_traverse(PyObject *self, visitproc visit, void *arg) {
         Py_VISIT(data->params[i].fields);
         Py_VISIT(data->params[i].fallback);
     }
+    for (uint8_t i = 0; i < data->guard_count; i++)
+        Py_VISIT(data->guards[i]);
     Py_VISIT(data->kwnames);
     Py_VISIT(data->open_file);
     Py_VISIT(data->fields);
@@ -115,11 +124,15 @@ static int plan_traverse(PyObject *self, visitproc visit, void *arg) {
 static int plan_clear(PyObject *self) {
     q5py_plan *plan = (q5py_plan *)self;
     Py_CLEAR(plan->handler);
+    q5py_websocket_plan_free(plan->websocket);
+    plan->websocket = NULL;
     q5py_plan_data *data = plan->data;
     if (!data) return 0;
     plan->data = NULL;
     for (uint16_t i = 0; i < data->param_count; i++)
         q5py_param_clear(&data->params[i]);
+    for (uint8_t i = 0; i < data->guard_count; i++)
+        Py_CLEAR(data->guards[i]);
     PyMem_Free(data->params);
     Py_CLEAR(data->kwnames);
     Py_CLEAR(data->open_file);
@@ -168,10 +181,38 @@ static PyObject *plan_get_accepts_body(PyObject *self, void *closure) {
     return PyBool_FromLong(((q5py_plan *)self)->accepts_body);
 }
 
+static PyObject *plan_get_preflights(PyObject *self, void *closure) {
+    (void)closure;
+    return PyBool_FromLong(((q5py_plan *)self)->data->preflights);
+}
+
+static PyObject *plan_get_streams_body(PyObject *self, void *closure) {
+    (void)closure;
+    return PyBool_FromLong(((q5py_plan *)self)->streams_body);
+}
+
+static PyObject *plan_get_route_number(PyObject *object, void *closure) {
+    (void)closure;
+    return PyLong_FromUnsignedLong(((q5py_plan *)object)->route_number);
+}
+
+static int plan_set_route_number(PyObject *object, PyObject *value, void *closure) {
+    (void)closure;
+    unsigned long number = value ? PyLong_AsUnsignedLong(value) : 0;
+    if (number == (unsigned long)-1 && PyErr_Occurred()) return -1;
+    ((q5py_plan *)object)->route_number = (uint32_t)number;
+    return 0;
+}
+
 static PyGetSetDef plan_getset[] = {
     {"kind", plan_get_kind, NULL, "0 async, 1 on the loop, 2 in a thread.", NULL},
     {"handler", plan_get_handler, NULL, "The function that is called.", NULL},
     {"body_max", plan_get_body_max, NULL, "Bytes; 0: the server's default.", NULL},
+    {"preflights", plan_get_preflights, NULL, "A guard answers browsers' OPTIONS.", NULL},
+    {"streams_body", plan_get_streams_body, NULL, "Whether the handler takes it while it comes.",
+     NULL},
+    {"route_number", plan_get_route_number, plan_set_route_number,
+     "int: of its path in Metrics; set before it serves.", NULL},
     {"accepts_body", plan_get_accepts_body, NULL, "Whether a body is read.", NULL},
     {0},
 };

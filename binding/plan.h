@@ -32,20 +32,24 @@ typedef struct q5py_args {
     Py_ssize_t count;
 } q5py_args;
 
+struct q5py_pass; /* guard.h */
+
 typedef struct q5py_plan {
     PyObject_HEAD q5py_kind kind;
     q5py_sync sync;
-    uint64_t body_max; /* bytes; 0: the server's default */
-    bool accepts_body; /* a body may be sent; else it is read within the limit and ignored */
+    uint64_t body_max;     /* bytes; 0: the server's default */
+    uint32_t route_number; /* of its path, in the server's metrics; 0: of none */
+    bool streams_body;     /* the handler takes the body while it comes */
+    bool accepts_body;     /* a body may be sent; else it is read within the limit and ignored */
     PyObject *handler;
-    struct q5py_plan_data *data; /* plan.c's own */
+    struct q5py_websocket_plan *websocket; /* owned; NULL: a plain route */
+    struct q5py_plan_data *data;           /* plan.c's own */
 } q5py_plan;
 
-/* Extracts and converts parameters and body of x (see x->match, x->head, x->body, x->spool) into
- * arguments. `request` is what a handler that asks for the request gets; NULL: one is made by
- * q5py_request_new when needed. 0, or -1 with an exception (all faults in one). */
-int q5py_plan_bind(q5py_state *state, q5py_plan *plan, q5_exchange *x, PyObject *request,
-                   q5py_args *ret_args);
+/* Extracts and converts parameters and body of the exchange (see x->match, x->head, x->body,
+ * x->spool) into arguments; a handler that asks for the request gets the pass's. 0, or -1 with an
+ * exception (all faults in one). */
+int q5py_plan_bind(struct q5py_pass *pass, q5py_args *ret_args);
 /* Calls the handler; consumes args in every case. A new reference (for ASYNC: the coroutine), or
  * NULL with an exception. */
 PyObject *q5py_plan_call(q5py_plan *plan, q5py_args *args);
@@ -59,7 +63,6 @@ int q5py_plan_encode(q5py_state *state, q5py_plan *plan, q5_exchange *x, PyObjec
 /* Takes the current exception and lets the API's exception handlers answer it; leaves no exception.
  * 0: the reply is filled in (500 as the last resort). 1: as for q5py_plan_encode, of an
  * asynchronous exception handler; never where ret_awaitable is NULL. */
-int q5py_plan_fail(q5py_state *state, q5py_plan *plan, q5_exchange *x, PyObject *request,
-                   q5py_reply *reply, PyObject **ret_awaitable);
+int q5py_plan_fail(struct q5py_pass *pass, q5py_reply *reply, PyObject **ret_awaitable);
 
 #endif

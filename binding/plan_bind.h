@@ -16,7 +16,7 @@ typedef struct q5py_bind {
     q5py_state *state;
     const q5py_plan_data *data;
     q5_exchange *x;
-    PyObject *request; /* borrowed; NULL: made when first needed */
+    q5py_pass *pass;
     PyObject **values; /* by slot; owned */
     PyObject *faults;  /* NULL, or the owned list of (index, code, text, exception, detail) */
     PyObject *body;    /* the decoded body, owned, for BODY_FIELDs */

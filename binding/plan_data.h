@@ -3,6 +3,7 @@
 #ifndef Q5PY_PLAN_DATA_H
 #define Q5PY_PLAN_DATA_H
 
+#include "guard.h"
 #include "plan.h"
 
 /* Where a parameter comes from. Parameters are sorted by it, so that each source is a range. The
@@ -17,6 +18,9 @@ typedef enum q5py_source {
     Q5PY_IN_BODY,
     Q5PY_IN_BODY_FIELD, /* an attribute of the decoded body */
     Q5PY_IN_REQUEST,
+    Q5PY_IN_AUTH,   /* index 0: the user; 1: what was verified */
+    Q5PY_IN_SOCKET, /* of a WebSocket route */
+    Q5PY_IN_AFTER,  /* work for behind the response: what param->convert() gives */
     Q5PY_IN_COUNT
 } q5py_source;
 
@@ -84,7 +88,8 @@ typedef enum q5py_media {
     Q5PY_MEDIA_NONE,
     Q5PY_MEDIA_JSON,
     Q5PY_MEDIA_FORM,
-    Q5PY_MEDIA_ANY
+    Q5PY_MEDIA_ANY,
+    Q5PY_MEDIA_STREAM /* the parameter is made of a BodySource, elsewhere of the request */
 } q5py_media;
 
 /* How a result is recognised as one that may be encoded as it is. */
@@ -117,6 +122,11 @@ typedef struct q5py_plan_data {
     bool allow_big_int;
     bool copy_body;      /* the decoder keeps references into it */
     PyObject *open_file; /* owned; (name, file name, type), all bytes -> write(bytes), finish() */
+    /* Guards, outermost first: owned. */
+    struct q5py_guard *guards[Q5PY_GUARDS_MAX];
+    uint8_t guard_count;
+    bool guards_in_context; /* some guard is to run in the request's context */
+    bool preflights;        /* one of them does: see guard.h */
     /* Result. */
     int status, none_status;
     bool none_is_empty;
@@ -144,8 +154,10 @@ int q5py_shape_matches(const q5py_shape *shape, PyObject *value);
 /* What a slow result or an error turns into: a tuple that begins with one of these. The numbers
  * are shared with api/answer.py. */
 typedef enum q5py_answer {
-    Q5PY_ANSWER_BODY,   /* status, fields, body */
-    Q5PY_ANSWER_STREAM, /* status, fields, iterator, is_async, closer or None */
+    Q5PY_ANSWER_BODY, /* status, fields, body */
+    /* status, fields, iterator, is_async, closer or None; and where its items are not bytes also
+     * Pieces, milliseconds of silence that a comment breaks (0: any), bytes before all or None */
+    Q5PY_ANSWER_STREAM,
     /* status, fields, file object, offset, length, closer or None, and where it may be negotiated
      * also its entity tag (bytes) and its modification time in seconds */
     Q5PY_ANSWER_FILE,
@@ -154,6 +166,13 @@ typedef enum q5py_answer {
     Q5PY_ANSWER_VALUE   /* a value that the plan's encoder takes */
 } q5py_answer;
 
+/* encode_reply.c. Fills in the reply from an answer. 0, -1 with an exception, or 1 with
+ * *ret_awaitable where the caller takes one. */
+int q5py_reply_from_answer(q5py_state *state, PyObject *answer, q5py_reply *reply,
+                           PyObject **ret_awaitable);
+/* answer_reply.c. The opposite, for other hosts: a new reference to the answer that stands for what
+ * the guards have made of the reply; `answer` is what it was made from. NULL with an exception. */
+PyObject *q5py_reply_as_answer(q5py_reply *reply, PyObject *answer);
 /* encode.c. The result of a handler, judged: *ret_body is a new reference to the encoded value, to
  * be sent with the plan's own fields; or it is NULL and *ret_answer a new reference to an answer
  * (never VALUE); or both are NULL: no body, with the plan's none_ fields. 0, or -1 with an

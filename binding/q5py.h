@@ -70,6 +70,15 @@
     XX(fields_cache)             \
     XX(int)                      \
     XX(is_safe)                  \
+    XX(id)                       \
+    XX(event)                    \
+    XX(retry)                    \
+    XX(comment)                  \
+    XX(auth)                     \
+    XX(user)                     \
+    XX(is_authenticated)         \
+    XX(done)                     \
+    XX(scopes)                   \
     Q5PY_DJANGO_NAMES(XX)
 
 /* The module's types. */
@@ -84,8 +93,39 @@
     XX(router)         \
     XX(plan)           \
     XX(call)           \
+    XX(guard)          \
+    XX(python_guard)   \
+    XX(limit_table)    \
+    XX(throttle)       \
+    XX(cors)           \
+    XX(fields_guard)   \
+    XX(proxies)        \
+    XX(encoder)        \
+    XX(compress_guard) \
+    XX(auth_guard)     \
+    XX(auth_cache)     \
+    XX(auth_field)     \
+    XX(auth_session)   \
+    XX(auth_any)       \
+    XX(permission)     \
+    XX(conditional)    \
+    XX(segment)        \
+    XX(stack_guard)    \
+    XX(csrf_view)      \
+    XX(store)          \
+    XX(cached)         \
+    XX(cache_turn)     \
+    XX(cache_guard)    \
+    XX(idempotent)     \
     XX(memory)         \
+    XX(websocket)      \
+    XX(socket_receive) \
+    XX(socket_send)    \
     XX(stream)         \
+    XX(pieces)         \
+    XX(channel)        \
+    XX(subscription)   \
+    XX(body_source)    \
     XX(wait)           \
     XX(sync_call)      \
     XX(fd_wait)        \
@@ -103,7 +143,13 @@
     XX(statement_keys) \
     XX(django_handler) \
     XX(django_urls)    \
-    XX(django_match)
+    XX(django_match)   \
+    XX(trace)          \
+    XX(metrics)        \
+    XX(jwt_key)        \
+    XX(jwt_verifier)   \
+    XX(claims)         \
+    XX(jwt_guard)
 
 /* Objects of other modules that are used while serving. */
 #define Q5PY_IMPORTS(XX)                                                      \
@@ -129,7 +175,20 @@
     XX(kw_msg)              /* ("msg",) */                                    \
     XX(watch_request)       /* what set_watch gave, or NULL: see watch.h */   \
     XX(watch_query)         /* the same */                                    \
-    XX(request_class)       /* what set_request_class gave */
+    XX(content_length)                                                        \
+    XX(content_length_lower)                                                  \
+    XX(frame_options_lower)                                                   \
+    XX(vary_lower)                                                            \
+    XX(vary_cookie)      /* ("Vary", "Cookie") */                             \
+    XX(trace_var)        /* the context variable of trace.h */                \
+    XX(lazy_user)        /* what set_auth gave, or NULL: see auth.h */        \
+    XX(load_user)        /* the same */                                       \
+    XX(nobody)           /* the same */                                       \
+    XX(attach_user)      /* the same */                                       \
+    XX(request_class)    /* what set_request_class gave */                    \
+    XX(websocket_class)  /* what set_websocket_classes gave, or NULL */       \
+    XX(websocket_closed) /* the same */                                       \
+    XX(websocket_sent)   /* see websocket_send.c */
 
 typedef struct q5py_state {
 #define XX(name) PyTypeObject *name##_type;
@@ -141,8 +200,9 @@ typedef struct q5py_state {
 #define XX(name) PyObject *str_##name;
     Q5PY_NAMES(XX)
 #undef XX
-    struct q5py_django *django;   /* owned; NULL until set_django() */
-    struct q5py_task *free_tasks; /* see task.c */
+    struct q5py_django *django;     /* owned; NULL until set_django() */
+    struct q5py_encoders *encoders; /* owned: see encoder.c */
+    struct q5py_task *free_tasks;   /* see task.c */
     int free_task_count;
     unsigned long main_thread;      /* its identifier */
     struct q5py_watchdog *watchdog; /* owned while it runs; else NULL */
@@ -153,6 +213,16 @@ extern struct PyModuleDef q5py_module;
 /* The state from a heap type of this module, or from the module object. */
 q5py_state *q5py_state_of_type(PyTypeObject *type);
 q5py_state *q5py_state_of(PyObject *module);
+
+/* Of a bytes object, as long as it lives. */
+static inline q5_slice q5py_bytes_slice(PyObject *bytes) {
+    return q5_slice_make(PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes));
+}
+
+/* A new reference, or NULL for None. */
+static inline PyObject *q5py_maybe(PyObject *object) {
+    return object == Py_None ? NULL : Py_NewRef(object);
+}
 
 /* Raises the Python exception that stands for a q5_status: MemoryError, OSError, ValueError,
  * ConnectionError, RuntimeError. Returns NULL. */
@@ -169,7 +239,20 @@ int q5py_init_threads(PyObject *module, q5py_state *state);
 int q5py_init_router(PyObject *module, q5py_state *state);
 int q5py_init_plan(PyObject *module, q5py_state *state);
 int q5py_init_call(PyObject *module, q5py_state *state);
+int q5py_init_guard(PyObject *module, q5py_state *state);
+/* Throttles and their tables: behind q5py_init_guard. */
+int q5py_init_throttle(PyObject *module, q5py_state *state);
+int q5py_init_cors(PyObject *module, q5py_state *state);
+int q5py_init_fields_guard(PyObject *module, q5py_state *state);
+int q5py_init_proxies(PyObject *module, q5py_state *state);
+int q5py_init_compress(PyObject *module, q5py_state *state);
+int q5py_init_conditional(PyObject *module, q5py_state *state);
+int q5py_init_cache(PyObject *module, q5py_state *state);
+int q5py_init_idempotent(PyObject *module, q5py_state *state);
 int q5py_init_memory(PyObject *module, q5py_state *state);
+int q5py_init_trace(PyObject *module, q5py_state *state);
+int q5py_init_metrics(PyObject *module, q5py_state *state);
+int q5py_init_websocket(PyObject *module, q5py_state *state);
 int q5py_init_watchdog(PyObject *module, q5py_state *state);
 /* make_dicts(names, rows): see dicts.c. */
 PyObject *q5py_make_dicts(PyObject *module, PyObject *const *args, Py_ssize_t count);

@@ -28,18 +28,11 @@ static PyObject *find_storage(q5py_statement *statement) {
     return state->connections_storage;
 }
 
-static int truth_of(PyObject *object, PyObject *name) {
-    PyObject *value = PyObject_GetAttr(object, name);
-    int rc = value ? PyObject_IsTrue(value) : -1;
-    Py_XDECREF(value);
-    return rc;
-}
-
 /* In atomic(), or since set_autocommit(False) on a connection that is open. */
 static int has_transaction(q5py_state *state, PyObject *wrapper) {
-    int rc = truth_of(wrapper, state->str_in_atomic_block);
+    int rc = q5py_truth_of(wrapper, state->str_in_atomic_block);
     if (rc) return rc;
-    rc = truth_of(wrapper, state->str_autocommit);
+    rc = q5py_truth_of(wrapper, state->str_autocommit);
     if (rc) return rc < 0 ? -1 : 0;
     PyObject *connection = PyObject_GetAttr(wrapper, state->str_connection);
     if (!connection) return -1;

@@ -13,6 +13,9 @@ void q5py_reply_clear(q5py_reply *reply) {
     Py_CLEAR(reply->stream);
     Py_CLEAR(reply->file);
     Py_CLEAR(reply->closer);
+    Py_CLEAR(reply->pieces);
+    Py_CLEAR(reply->encoder);
+    Py_CLEAR(reply->prelude);
     if (reply->file_is_ours) close(reply->file_fd);
     reply->file_is_ours = false;
     reply->file_fd = -1;
@@ -20,27 +23,14 @@ void q5py_reply_clear(q5py_reply *reply) {
 
 /* ---- head ------------------------------------------------------------------------------------ */
 
-static int as_slice(PyObject *text, q5_slice *ret) {
-    if (PyBytes_Check(text)) {
-        *ret = q5_slice_make(PyBytes_AS_STRING(text), (size_t)PyBytes_GET_SIZE(text));
-        return 0;
-    }
-    /* ASCII and latin-1 strs store the very bytes that go out. */
-    if (PyUnicode_Check(text) && PyUnicode_KIND(text) == PyUnicode_1BYTE_KIND) {
-        *ret = q5_slice_make(PyUnicode_DATA(text), (size_t)PyUnicode_GET_LENGTH(text));
-        return 0;
-    }
-    PyErr_Format(PyExc_TypeError, "what a head has is latin-1 str or bytes, not %R", text);
-    return -1;
-}
-
 static int add_field(q5_exchange *x, PyObject *pair) {
     q5_slice name, value;
     if (!PyTuple_Check(pair) || PyTuple_GET_SIZE(pair) != 2) {
         PyErr_Format(PyExc_TypeError, "a header is a (name, value) tuple, not %R", pair);
         return -1;
     }
-    if (as_slice(PyTuple_GET_ITEM(pair, 0), &name) || as_slice(PyTuple_GET_ITEM(pair, 1), &value))
+    if (q5py_field_slice(PyTuple_GET_ITEM(pair, 0), &name) ||
+        q5py_field_slice(PyTuple_GET_ITEM(pair, 1), &value))
         return -1;
     int status = q5_response_field(x, name, value);
     if (status == Q5_EHEADER_OUT) {
@@ -72,7 +62,7 @@ static int add_watched(q5py_flight *flight) {
 /* 0 or -1 with an exception. */
 static int start(q5_exchange *x, const q5py_reply *reply) {
     q5_slice reason;
-    if (reply->reason && as_slice(reply->reason, &reason)) return -1;
+    if (reply->reason && q5py_field_slice(reply->reason, &reason)) return -1;
     int status = reply->reason ? q5_response_start_reason(x, reply->status, reason)
                                : q5_response_start(x, reply->status);
     if (status == Q5_EHEADER_OUT)
@@ -88,6 +78,8 @@ int q5py_reply_start(q5py_flight *flight) {
     if (start(x, reply)) return -1;
     int status = Q5_OK;
     if (reply->lines.len) status = q5_response_lines(x, reply->lines);
+    for (uint8_t i = 0; !status && i < reply->more_count; i++)
+        status = q5_response_lines(x, reply->more_lines[i]);
     if (!status && (!reply->fields || add_fields(x, reply->fields) == 0) &&
         (!flight->watched || add_watched(flight) == 0))
         return 0;

@@ -2,9 +2,11 @@
 #include "request.h"
 
 #include <fcntl.h>
+#include <structmember.h>
 #include <unistd.h>
 
 #include "django_urls.h"
+#include "client.h"
 #include "q5/cookie.h"
 #include "q5/percent.h"
 #include "q5/spool.h"
@@ -23,7 +25,7 @@ PyObject *q5py_request_new(q5py_state *state, q5_exchange *x) {
     self->x = q5_exchange_ref(x);
     q5py_flight *flight = x->user;
     if (flight) self->server = Py_NewRef((PyObject *)flight->server);
-    if (x->conn) q5_server_peer(x->conn, self->peer_host, &self->peer_port);
+    q5py_client_text(x, self->peer_host, &self->peer_port);
     return (PyObject *)self;
 }
 
@@ -86,6 +88,12 @@ PyObject *q5py_request_path(PyObject *request) {
     return x->head.path.len ? decode_path(x->head.path) : PyUnicode_FromString("/");
 }
 
+static PyObject *get_request_id(PyObject *op, void *unused) {
+    (void)unused;
+    q5_exchange *x = exchange_of(op);
+    return x ? latin1(x->request_id) : NULL;
+}
+
 static PyObject *get_query_string(PyObject *op, void *unused) {
     (void)unused;
     q5_exchange *x = exchange_of(op);
@@ -99,9 +107,16 @@ static PyObject *get_http_version(PyObject *op, void *unused) {
 }
 
 static PyObject *get_scheme(PyObject *op, void *unused) {
-    (void)op;
     (void)unused;
-    return PyUnicode_FromString("http");
+    const q5_exchange *x = ((q5py_request *)op)->x;
+    bool is_https = x && x->client && x->client->scheme == Q5_SCHEME_HTTPS;
+    return PyUnicode_FromString(is_https ? "https" : "http");
+}
+
+static PyObject *get_is_doubted(PyObject *op, void *unused) {
+    (void)unused;
+    const q5_exchange *x = ((q5py_request *)op)->x;
+    return PyBool_FromLong(x && x->client && x->client->doubted);
 }
 
 static PyObject *get_fields(PyObject *op, void *unused) {
@@ -153,6 +168,14 @@ static PyObject *get_is_gone(PyObject *op, void *unused) {
 
 void q5py_request_set_match(PyObject *request, PyObject *match) {
     Py_XSETREF(((q5py_request *)request)->resolver_match, Py_NewRef(match));
+}
+
+void q5py_request_promise(q5py_state *state, PyObject *request, unsigned lazy,
+                          PyObject *session_store) {
+    if (!PyObject_TypeCheck(request, state->request_type)) return;
+    q5py_request *self = (q5py_request *)request;
+    self->lazy |= lazy;
+    Py_XSETREF(self->session_store, Py_XNewRef(session_store));
 }
 
 static PyObject *get_resolver_match(PyObject *op, void *unused) {
@@ -375,6 +398,8 @@ static PyObject *request_copy(PyObject *op, PyObject *unused) {
     memcpy(copy->peer_host, self->peer_host, sizeof(copy->peer_host));
     copy->peer_port = self->peer_port;
     copy->resolver_match = Py_XNewRef(self->resolver_match);
+    copy->lazy = self->lazy;
+    copy->session_store = Py_XNewRef(self->session_store);
     PyObject *from = PyObject_GenericGetDict(op, NULL);
     PyObject *to = from ? PyObject_GenericGetDict((PyObject *)copy, NULL) : NULL;
     /* The base class itself has no __dict__. */
@@ -403,9 +428,12 @@ static PyGetSetDef request_getset[] = {
     {"method", get_method, NULL, "str, as sent", NULL},
     {"raw_path", get_raw_path, NULL, "bytes, percent-encoded", NULL},
     {"path", get_path, NULL, "str, decoded", NULL},
+    {"request_id", get_request_id, NULL, "str; empty where requests get none", NULL},
     {"query_string", get_query_string, NULL, "bytes, as sent", NULL},
     {"http_version", get_http_version, NULL, "'1.1' or '1.0'", NULL},
-    {"scheme", get_scheme, NULL, "'http'", NULL},
+    {"scheme", get_scheme, NULL, "'http', or 'https' where a trusted proxy says so", NULL},
+    {"is_doubted", get_is_doubted, NULL,
+     "bool: the peer speaks as a proxy does, and is not trusted", NULL},
     {"fields", get_fields, NULL, "list[tuple[bytes, bytes]], as sent", NULL},
     {"client", get_client, NULL, "(address, port) or None", NULL},
     {"server", get_server, NULL, "(address, port) or None", NULL},
@@ -420,6 +448,7 @@ static int request_traverse(PyObject *op, visitproc visit, void *arg) {
     Py_VISIT(Py_TYPE(op));
     Py_VISIT(((q5py_request *)op)->server);
     Py_VISIT(((q5py_request *)op)->resolver_match);
+    Py_VISIT(((q5py_request *)op)->session_store);
     return 0;
 }
 
@@ -429,6 +458,7 @@ static int request_clear(PyObject *op) {
     q5_exchange *x = self->x;
     self->x = NULL;
     Py_CLEAR(self->resolver_match);
+    Py_CLEAR(self->session_store);
     if (x) q5_exchange_unref(x);
     Py_CLEAR(self->server);
     return 0;
@@ -442,6 +472,12 @@ static void request_dealloc(PyObject *op) {
     Py_DECREF(type);
 }
 
+static PyMemberDef request_members[] = {
+    {"_lazy", T_UINT, offsetof(q5py_request, lazy), 0, "what middleware has promised"},
+    {"_session_store", T_OBJECT, offsetof(q5py_request, session_store), 0, "the session's class"},
+    {NULL, 0, 0, 0, NULL},
+};
+
 static PyType_Slot request_slots[] = {
     {Py_tp_doc, "A request as it came in; the base of the request class that views are given."},
     {Py_tp_dealloc, request_dealloc},
@@ -449,6 +485,7 @@ static PyType_Slot request_slots[] = {
     {Py_tp_clear, request_clear},
     {Py_tp_methods, request_methods},
     {Py_tp_getset, request_getset},
+    {Py_tp_members, request_members},
     {0, NULL},
 };
 

@@ -5,7 +5,12 @@
 
 #include "convert.h"
 #include "router.h"
+#include "spans.h"
+#include "metrics.h"
+#include "trace.h"
 #include "watchdog.h"
+
+#include "q5/ws_deflate.h"
 
 /* ---- configuration --------------------------------------------------------------------------- */
 
@@ -27,7 +32,9 @@ static int check_type(PyObject *value, PyTypeObject *type, const char *name) {
 
 static int server_open(q5py_server *self, PyObject *limits) {
     q5_server_config config = q5_server_config_default();
-    if (limits && q5py_server_limits(limits, &config)) return -1;
+    self->ws_config = q5_ws_config_default();
+    self->compresses = true;
+    if (limits && q5py_server_limits(limits, &config, self)) return -1;
     q5py_server_set_callbacks(self, &config);
     q5_poller *poller = self->poller ? self->poller->poller : NULL;
     self->server = q5_server_create(poller, &config, &self->app);
@@ -122,7 +129,10 @@ static PyObject *server_drain(PyObject *op, PyObject *unused) {
     (void)unused;
     q5_server *server = idle_server(op);
     if (!server) return NULL;
+    ((q5py_server *)op)->draining = true;
     q5_server_drain(server);
+    q5py_stations_close((q5py_server *)op);
+    q5py_pumps_drain((q5py_server *)op);
     Py_RETURN_NONE;
 }
 
@@ -180,6 +190,14 @@ static PyObject *server_abort(PyObject *op, PyObject *unused) {
     Py_RETURN_NONE;
 }
 
+/* Called before there is a connection. */
+static PyObject *server_trust(PyObject *op, PyObject *proxies) {
+    q5py_server *self = (q5py_server *)op;
+    if (check_type(proxies, self->state->proxies_type, "proxies")) return NULL;
+    Py_XSETREF(self->proxies, (q5py_proxies *)given(proxies));
+    Py_RETURN_NONE;
+}
+
 static PyObject *server_drained(PyObject *op, void *unused) {
     (void)unused;
     q5py_server *self = (q5py_server *)op;
@@ -201,7 +219,7 @@ static int server_traverse(PyObject *op, visitproc visit, void *arg) {
     Py_VISIT(self->memory_loop);
     Py_VISIT(self->context);
     Py_VISIT(self->raised);
-    return 0;
+    return q5py_spans_traverse(self->spans, visit, arg);
 }
 
 static int server_clear(PyObject *op) {
@@ -230,8 +248,14 @@ static void server_dealloc(PyObject *op) {
     }
     q5py_statics_free(self->statics);
     q5py_hosts_free(self->hosts);
+    PyMem_Free(self->tracing);
+    q5py_spans_free(self->spans);
+    q5py_scrape_free(self->scrape);
+    Py_CLEAR(self->metrics);
     q5_buf_deinit(&self->log);
+    q5_ws_deflater_destroy(self->deflater);
     server_clear(op);
+    Py_CLEAR(self->proxies);
     Py_CLEAR(self->router_object);
     Py_CLEAR(self->threads);
     Py_CLEAR(self->poller);
@@ -249,6 +273,24 @@ static PyMethodDef server_methods[] = {
      "abort()\n\nCloses all connections now; their handlers are told that the client has left."},
     {"stats", server_stats, METH_NOARGS, "stats() -> dict[str, int]"},
     {"close", server_close, METH_NOARGS, "close()\n\nRuntimeError while requests are handled."},
+    {"measure", q5py_server_measure, METH_VARARGS,
+     "measure(metrics, path, allow, counts)\n\nAnswers `path` with the metrics to clients of the\n"
+     "networks of the list `allow` (None: to all), and to others as if it were not there. counts:\n"
+     "requests are counted, once metrics.claim() has been called. Before the first request."},
+    {"spans", q5py_server_spans, METH_VARARGS,
+     "spans(finish, context_class, variable, bound, obeys_parent)\n\nTraces are sampled, all or "
+     "(bound)\n"
+     "by their id, and finish(list) is called with those that are over. For each request the\n"
+     "variable is set to a context_class(), with its attribute trace. After trace() and "
+     "measure()."},
+    {"trace", q5py_server_trace, METH_VARARGS,
+     "trace(name, trust, seed)\n\nRequests get ids, and places in traces. name: the field with "
+     "the\n"
+     "id, in responses and, with trust, in requests; may be empty. seed: 32 random bytes. Before\n"
+     "the first request."},
+    {"trust", server_trust, METH_O,
+     "trust(proxies)\n\nA Proxies, or None: whom requests are believed whom they are forwarded "
+     "for."},
     {"memory_connection", q5py_memory_connection, METH_NOARGS,
      "memory_connection() -> MemoryConnection: a client without a socket"},
     {NULL, NULL, 0, NULL},

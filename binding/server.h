@@ -5,10 +5,12 @@
  *   flight.c         a request under way
  *   job.c            synchronous code in other threads
  *   dispatch.c       from a complete request to a reply
- *   reply.c          from a reply to the response;  stream.c: bodies in pieces */
+ *   reply.c          from a reply to the response
+ *   stream.c         bodies in pieces;  feed.c: from threads, pump.c: from coroutines */
 #ifndef Q5PY_SERVER_H
 #define Q5PY_SERVER_H
 
+#include "guard.h"
 #include "plan.h"
 #include "poller.h"
 #include "reply.h"
@@ -16,10 +18,13 @@
 #include "threads.h"
 
 #include "q5/access_log.h"
+#include "q5/ws.h"
 #include "q5/line_sink.h"
 
 typedef struct q5py_statics q5py_statics;
 typedef struct q5py_hosts q5py_hosts;
+typedef struct q5py_metrics q5py_metrics;
+typedef struct q5py_proxies q5py_proxies;
 
 typedef struct q5py_server {
     PyObject_HEAD q5py_state *state;
@@ -38,13 +43,26 @@ typedef struct q5py_server {
     PyObject *on_exhausted;               /* owned or NULL: on_exhausted(errno), see q5/server.h */
     PyObject *memory_loop;                /* owned or NULL: of connections in memory */
     PyObject *context;                    /* owned: copied for each request */
-    q5py_hosts *hosts;                    /* owned or NULL: typed routes answer any */
-    q5py_statics *statics;                /* owned or NULL */
+    q5_ws_config ws_config;
+    bool compresses;                 /* WebSockets may be compressed */
+    struct q5_ws_deflater *deflater; /* owned or NULL: of all WebSockets */
+    q5py_hosts *hosts;               /* owned or NULL: typed routes answer any */
+    q5py_proxies *proxies;           /* owned or NULL: peers ask for themselves */
+    q5py_statics *statics;           /* owned or NULL */
+    q5py_metrics *metrics;           /* owned or NULL: see metrics.h */
+    struct q5py_scrape *scrape;      /* owned or NULL; with metrics */
+    bool counts;                     /* its requests are counted in metrics */
+    struct q5py_spans *spans;        /* owned or NULL; with tracing: see spans.h */
+    struct q5py_tracing *tracing;    /* owned or NULL: see trace.h */
     q5_access_style log_style;
     q5_line_sink log_sink;
     int32_t log_utc_offset;
     q5_buf log;
+    PyObject *event_streams; /* borrowed: the first Stream of events */
+    PyObject *unsent;        /* borrowed: the first Stream with pieces that are yet to be written */
+    struct q5py_station *stations; /* of the channels that have subscriptions here */
     uint32_t flights;
+    bool draining;
     bool closed;      /* `server` stays until the last request and connection in memory have gone */
     bool abort_soon;  /* abort() was called by a handler */
     PyObject *raised; /* owned or NULL: without a poller, what feed() and resume() must raise */
@@ -54,29 +72,35 @@ typedef struct q5py_server {
  * reference to the exchange, so it ends with q5py_flight_end and nothing else. */
 typedef struct q5py_flight q5py_flight;
 struct q5py_flight {
-    q5py_job job;        /* run: in a worker; finish: on the loop */
-    q5py_server *server; /* owned */
-    q5_exchange *x;      /* one reference */
-    q5py_plan *plan;     /* kept by the router; NULL: a Django view */
-    PyObject *context;   /* owned */
-    PyObject *request;   /* owned or NULL */
-    q5py_task *task;     /* owned while a coroutine runs, else NULL */
-    PyObject *drained;   /* owned future of an async stream that waits, or NULL */
-    PyObject *stream;    /* owned Stream of an async body, or NULL */
+    q5py_job job;                  /* run: in a worker; finish: on the loop */
+    q5py_server *server;           /* owned */
+    q5_exchange *x;                /* one reference */
+    q5py_plan *plan;               /* kept by the router; NULL: a Django view */
+    PyObject *context;             /* owned */
+    PyObject *request;             /* owned or NULL */
+    q5py_task *task;               /* owned while a coroutine runs, else NULL */
+    PyObject *drained;             /* owned future of an async stream that waits, or NULL */
+    PyObject *stream;              /* owned Stream of an async body, or NULL */
+    struct q5py_websocket *socket; /* owned; NULL: none, or yet to be made */
+    q5py_pass pass;                /* of a plan */
     q5py_args args;
-    q5py_reply reply;
     void (*body)(q5py_flight *flight); /* of synchronous code: makes the reply */
     PyObject *watched;                 /* owned or NULL: see watch.h */
     bool gone;                         /* the client has left: the reply is dropped */
+    bool ending;                       /* its stream of events is cancelled for a drain */
     bool in_greenlet; /* task is synchronous code, which is not cancelled when the client leaves */
     bool failed;      /* nobody made a reply: the answer is a bare problem document of 500 */
-    /* A body that a worker thread produces; see stream.c. */
+    PyObject *body_source; /* owned BodySource of a body that is streamed, or NULL */
+    struct q5py_subscription *subscription; /* the stream, while a channel writes it; or NULL */
+    /* A body that a worker thread produces; see feed.c. */
     struct q5py_feed *feed; /* owned or NULL */
+    q5py_reply reply;       /* last: it is not cleared as the rest is */
 };
 
 /* ---- server_limits.c */
-/* Takes over into *config the limits of a dict. 0, or -1 with an exception. */
-int q5py_server_limits(PyObject *given, q5_server_config *config);
+/* Takes over into *config, and of WebSockets into the server, the limits of a dict. 0, or -1 with
+ * an exception. */
+int q5py_server_limits(PyObject *given, q5_server_config *config, q5py_server *server);
 
 /* ---- server_app.c */
 /* Sets server->app, server->hook and the callbacks of *config. */
@@ -131,7 +155,7 @@ void q5py_reply_close(q5py_flight *flight);
 /* The same in a worker thread, at once. */
 void q5py_reply_close_here(q5py_flight *flight);
 
-/* ---- stream.c */
+/* ---- feed.c */
 /* In the worker or greenlet, behind a reply with a sync iterator: feeds the response until the
  * iterator ends or the client leaves, then closes. */
 void q5py_feed_run(q5py_flight *flight);
@@ -141,6 +165,8 @@ void q5py_feed_wake(q5py_flight *flight);
  */
 void q5py_feed_finish(q5py_flight *flight);
 void q5py_feed_free(q5py_flight *flight);
+
+/* ---- pump.c */
 /* A function of quintette._streams: new reference, or NULL with an exception. */
 PyObject *q5py_streams_attribute(const char *name);
 /* On the loop: begins the body and starts the coroutine that pumps an async iterator. */
@@ -149,11 +175,27 @@ void q5py_pump_start(q5py_flight *flight);
 void q5py_stream_detach(q5py_flight *flight);
 /* On the loop: the response may go on. */
 void q5py_pump_wake(q5py_flight *flight);
+/* On the loop: ends the streams of events, by cancelling what makes them. */
+void q5py_pumps_drain(q5py_server *server);
+/* On the loop, before it waits: writes what streams have collected. */
+void q5py_pump_flush(q5py_server *server);
+
+/* ---- subscription.c, on the loop */
+/* True: the body of the reply, which has begun, is a Subscription, and is taken care of. */
+bool q5py_subscription_start(q5py_flight *flight);
+/* Where flight->subscription is set: the response may go on, or the client has left. The latter
+ * ends the flight. */
+void q5py_subscription_drained(q5py_flight *flight);
+void q5py_subscription_gone(q5py_flight *flight);
+/* Ends the responses that are subscriptions: their clients connect again, to another worker. */
+void q5py_stations_close(q5py_server *server);
 
 /* ---- hosts.c */
 /* Takes patterns in the spelling of ALLOWED_HOSTS; 0 or -1 with an exception. */
 int q5py_hosts_set(q5py_server *server, PyObject *list, bool forwarded);
 void q5py_hosts_free(q5py_hosts *hosts);
+/* The host that a request is for. */
+q5_slice q5py_hosts_name(const q5py_server *server, const q5_exchange *x);
 /* True: the request's host is none of them and 400 was answered. Only with server->hosts. */
 bool q5py_hosts_refuse(q5py_server *server, q5_exchange *x);
 

@@ -4,7 +4,15 @@
 
 #include <time.h>
 
+#include "client.h"
+#include "body_source.h"
 #include "convert.h"
+#include "cors.h"
+#include "metrics.h"
+#include "plan_data.h"
+#include "spans.h"
+#include "trace.h"
+#include "websocket.h"
 
 #define LOG_SIZE_MAX (1u << 20) /* lines that nobody takes are dropped past it */
 #define LOG_RETRY_MSEC 50
@@ -39,6 +47,22 @@ static void take_route(q5py_server *self, q5_exchange *x) {
     if (self->hosts && q5py_hosts_refuse(self, x)) return;
     uint64_t body_max = ((q5py_plan *)route)->body_max;
     if (body_max) x->body_max = body_max;
+    x->stream_body = ((q5py_plan *)route)->streams_body;
+}
+
+/* A browser asks whether a script may send a request (Fetch, 3.2.2): the guards of the route that
+ * would get it say so. */
+static bool route_preflight(q5py_server *self, q5_exchange *x) {
+    q5_slice method;
+    q5_route_match match;
+    if (!q5py_cors_is_preflight(&x->head, &method)) return false;
+    if (q5_router_match(self->router, q5_method_find(method), x->head.path, &match) ||
+        !Py_IS_TYPE(match.route, self->state->plan_type) ||
+        !((q5py_plan *)match.route)->data->preflights)
+        return false;
+    x->match = match;
+    take_route(self, x);
+    return true;
 }
 
 /* Django's resolver sees them as slashes: what such a path leads to is for it to say. */
@@ -59,7 +83,7 @@ static bool route(q5py_server *self, q5_exchange *x) {
     }
     x->match.route = NULL;
     if (status == Q5_NOT_FOUND && x->match.allow) {
-        answer_method(x);
+        if (!route_preflight(self, x)) answer_method(x);
         return true;
     }
     if (status != Q5_EENCODING || self->django_sync) return false;
@@ -75,13 +99,18 @@ static uint64_t now_usec(clockid_t clock) {
     return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
 }
 
-static void log_request(q5py_server *self, q5_exchange *x) {
-    char host[46] = "";
+static q5_slice hex(const uint8_t *bytes, size_t size, char *room) {
+    q5_hex_write(bytes, size, room);
+    return q5_slice_make(room, 2 * size);
+}
+
+static void log_request(q5py_server *self, q5_exchange *x, uint64_t duration) {
+    char trace_id[2 * Q5_TRACE_ID_SIZE], span_id[2 * Q5_SPAN_ID_SIZE];
+    const q5py_note *note = x->note;
+    char host[Q5_ADDRESS_TEXT_MAX];
     uint16_t port;
-    if (x->conn) q5_server_peer(x->conn, host, &port);
+    q5py_client_text(x, host, &port);
     uint64_t now = now_usec(CLOCK_REALTIME);
-    /* What was shed never came to on_head. */
-    uint64_t duration = x->begin_usec ? now_usec(CLOCK_MONOTONIC) - x->begin_usec : 0;
     q5_access_record record = {
         .client = q5_slice_make(host, strlen(host)),
         .method = x->head.method,
@@ -91,7 +120,12 @@ static void log_request(q5py_server *self, q5_exchange *x) {
         .duration_usec = duration,
         .unix_msec = (int64_t)((now - duration) / 1000),
         .utc_offset_s = self->log_utc_offset,
+        .request_id = x->request_id,
     };
+    if (x->request_id.len) {
+        record.trace_id = hex(note->trace.trace_id, Q5_TRACE_ID_SIZE, trace_id);
+        record.span_id = hex(note->trace.span_id, Q5_SPAN_ID_SIZE, span_id);
+    }
     if (self->log.len < LOG_SIZE_MAX) q5_access_log_format(&self->log, &record, self->log_style);
 }
 
@@ -103,11 +137,22 @@ void q5py_server_flush_log(q5py_server *self) {
 
 /* ---- callbacks from the library -------------------------------------------------------------- */
 
+static void note_static(q5_exchange *x) {
+    q5py_note *note = x->note;
+    if (note) note->route = Q5PY_ROUTE_STATIC;
+}
+
 static void on_head(void *ctx, q5_exchange *x) {
     q5py_server *self = ctx;
-    if (self->log_style) x->begin_usec = now_usec(CLOCK_MONOTONIC);
+    if (self->log_style || self->metrics) x->begin_usec = now_usec(CLOCK_MONOTONIC);
+    if (self->tracing || self->metrics) q5py_trace_head(self, x);
+    if (self->proxies && q5py_proxies_refuse(self->proxies, x)) return;
     if (answer_special(x)) return;
-    if (self->statics && q5py_statics_serve(self, x)) return;
+    if (self->scrape && q5py_scrape_serve(self, x)) return;
+    if (self->statics && q5py_statics_serve(self, x)) {
+        note_static(x);
+        return;
+    }
     if (self->router && route(self, x)) return;
     if (!self->django_sync) q5_response_problem(x, 404, q5_slice_make(NULL, 0));
 }
@@ -116,18 +161,27 @@ static void on_request(void *ctx, q5_exchange *x) {
     q5py_dispatch(ctx, x);
 }
 
+static void on_body(void *ctx, q5_exchange *x) {
+    (void)ctx;
+    if (x->user) q5py_body_source_wake(x->user);
+}
+
 static bool on_eof(void *ctx, q5_exchange *x) {
     (void)ctx;
     q5py_flight *flight = x->user;
-    return flight && flight->task;
+    return flight && (flight->task || flight->subscription);
 }
 
 static void on_drain(void *ctx, q5_exchange *x) {
     (void)ctx;
     q5py_flight *flight = x->user;
     if (!flight) return;
-    if (flight->feed)
+    if (flight->socket)
+        q5py_websocket_drained(flight->socket);
+    else if (flight->feed)
         q5py_feed_wake(flight);
+    else if (flight->subscription)
+        q5py_subscription_drained(flight);
     else
         q5py_pump_wake(flight);
 }
@@ -140,7 +194,12 @@ static void on_gone(void *ctx, q5_exchange *x, q5_gone why) {
 
 static void on_done(void *ctx, q5_exchange *x) {
     q5py_server *self = ctx;
-    if (self->log_style) log_request(self, x);
+    if (!self->log_style && !self->metrics) return; /* spans go with metrics */
+    /* What was shed never came to on_head. */
+    uint64_t duration = x->begin_usec ? now_usec(CLOCK_MONOTONIC) - x->begin_usec : 0;
+    if (self->log_style) log_request(self, x, duration);
+    if (self->metrics) q5py_metrics_done(self, x, duration);
+    if (self->spans) q5py_spans_done(self, x, duration);
 }
 
 static void on_exhausted(void *ctx, int error) {
@@ -156,7 +215,7 @@ static void on_exhausted(void *ctx, int error) {
 /* Milliseconds until the hook must be called again, -1: it need not. */
 static int next_call_msec(q5py_server *self) {
     int timeout = q5_server_timeout_msec(self->server);
-    if (!self->log.len) return timeout;
+    if (!self->log.len && !q5py_spans_pending(self->spans)) return timeout;
     return timeout < 0 || timeout > LOG_RETRY_MSEC ? LOG_RETRY_MSEC : timeout;
 }
 
@@ -166,8 +225,11 @@ static int before_wait(q5py_poll_hook *hook) {
         self->abort_soon = false;
         q5_server_abort(self->server);
     }
+    if (self->unsent) q5py_pump_flush(self);
     q5_server_tick(self->server);
     if (self->log.len) q5py_server_flush_log(self);
+    if (self->metrics) q5py_metrics_publish(self);
+    if (q5py_spans_pending(self->spans)) q5py_spans_flush(self->spans);
     return next_call_msec(self);
 }
 
@@ -188,6 +250,7 @@ void q5py_server_set_callbacks(q5py_server *self, q5_server_config *config) {
     self->app = (q5_app){.ctx = self,
                          .on_head = on_head,
                          .on_request = on_request,
+                         .on_body = on_body,
                          .on_eof = on_eof,
                          .on_drain = on_drain,
                          .on_gone = on_gone,

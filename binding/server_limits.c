@@ -33,7 +33,15 @@ static int take_limit(PyObject *limits, const char *name, uint64_t max, uint64_t
     XX("connections_max", connections_max, 1u << 20)             \
     XX("memory_max", memory_max, UINT64_MAX / 2)
 
-int q5py_server_limits(PyObject *given, q5_server_config *config) {
+#define WEBSOCKET_LIMITS(XX)                                         \
+    XX("websocket_message_max", ws_config.message_max, 1u << 30)     \
+    XX("websocket_fragments_max", ws_config.fragments_max, 1u << 30) \
+    XX("websocket_ping_msec", ws_config.ping_msec, 86400000)         \
+    XX("websocket_pong_msec", ws_config.pong_msec, 86400000)         \
+    XX("websocket_close_msec", ws_config.close_msec, 86400000)       \
+    XX("websocket_compress", compresses, 1)
+
+int q5py_server_limits(PyObject *given, q5_server_config *config, q5py_server *server) {
     PyObject *limits = PyDict_Copy(given);
     if (!limits) return -1;
     int rc = 0;
@@ -42,6 +50,12 @@ int q5py_server_limits(PyObject *given, q5_server_config *config) {
     if (rc >= 0 && (rc = take_limit(limits, name, max, &value)) > 0) config->field = value;
     LIMITS(XX)
 #undef XX
+#define XX(name, field, max) \
+    if (rc >= 0 && (rc = take_limit(limits, name, max, &value)) > 0) server->field = value;
+    WEBSOCKET_LIMITS(XX)
+#undef XX
+    server->ws_config.message_idle_msec = config->conn.body_idle_msec;
+    server->ws_config.message_floor_per_s = config->conn.body_floor_per_s;
     if (rc >= 0 && PyDict_GET_SIZE(limits)) {
         PyErr_Format(PyExc_ValueError, "unknown limits: %R", limits);
         rc = -1;

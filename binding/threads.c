@@ -255,14 +255,21 @@ static PyObject *pool_stop(PyObject *op, PyObject *args) {
     return PyBool_FromLong(quiet);
 }
 
+q5py_thread_pool_counts q5py_thread_pool_count(q5py_thread_pool *self) {
+    pthread_mutex_lock(&self->lock);
+    q5py_thread_pool_counts now = {.threads = (uint32_t)self->threads,
+                                   .idle = (uint32_t)self->idle,
+                                   .queued = (uint32_t)self->count};
+    pthread_mutex_unlock(&self->lock);
+    return now;
+}
+
 static PyObject *pool_stats(PyObject *op, PyObject *unused) {
     (void)unused;
     q5py_thread_pool *self = (q5py_thread_pool *)op;
-    pthread_mutex_lock(&self->lock);
-    int threads = self->threads, idle = self->idle;
-    size_t count = self->count;
-    pthread_mutex_unlock(&self->lock);
-    return Py_BuildValue("{sisisn}", "threads", threads, "idle", idle, "queued", (Py_ssize_t)count);
+    q5py_thread_pool_counts now = q5py_thread_pool_count(self);
+    return Py_BuildValue("{sIsIsI}", "threads", now.threads, "idle", now.idle, "queued",
+                         now.queued);
 }
 
 static PyObject *pool_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {

@@ -12,4 +12,10 @@ int q5py_thread_pool_submit(q5py_thread_pool *pool, q5py_job *job, q5py_poller *
 /* Under the GIL: wakes the thread that was called for such a job, should it still sleep. */
 void q5py_thread_pool_wake(q5py_thread_pool *pool);
 
+typedef struct q5py_thread_pool_counts {
+    uint32_t threads, idle, queued;
+} q5py_thread_pool_counts;
+
+q5py_thread_pool_counts q5py_thread_pool_count(q5py_thread_pool *pool);
+
 #endif

@@ -14,6 +14,7 @@
 
 #define OUT_MAX (2u << 20) /* REQUESTS_MAX times the longest answer, and more */
 #define CHOICES 8
+#define BODY_MAX 3000
 #define REQUESTS_MAX 200
 
 typedef enum answer {
@@ -25,6 +26,7 @@ typedef enum answer {
     TAKEN_OVER,
     CUT_OFF,
     ECHO_BACK,
+    STREAMED,
     ANSWERS
 } answer;
 
@@ -42,6 +44,9 @@ typedef struct host {
     q5_conn *conn;
     const uint8_t *choices;
     q5_exchange *later;
+    q5_exchange *streamed; /* its body is being taken: */
+    char body[BODY_MAX];
+    size_t body_len;
     outcome result;
 } host;
 
@@ -75,7 +80,8 @@ static void on_head(void *ctx, q5_exchange *x) {
     host *h = ctx;
     REQUIRE(h->result.heads < REQUESTS_MAX);
     h->result.to_head[h->result.heads++] = x->head.method_id == Q5_METHOD_HEAD;
-    x->body_max = 3000;
+    x->body_max = BODY_MAX;
+    x->stream_body = choice(h) == STREAMED;
     if (choice(h) == BY_HEAD) answer_text(x, "by head");
 }
 
@@ -88,10 +94,52 @@ static void answer_taken(host *h, q5_exchange *x) {
         q5_response_send(x, q5_slice_make(text, sizeof(text)), release, &h->result);
 }
 
+static void forget_streamed(host *h) {
+    q5_exchange *x = h->streamed;
+    h->streamed = NULL;
+    if (x) q5_exchange_unref(x);
+}
+
+/* As the connection answers a fault that comes before the request is handed over. */
+static void answer_fault(host *h, q5_exchange *x) {
+    const char *text = q5_status_text(x->body_error);
+    REQUIRE(h->result.fault == Q5_OK);
+    h->result.fault = x->body_error;
+    q5_response_problem(x, q5_status_http(x->body_error), q5_slice_make(text, strlen(text)));
+}
+
+/* Takes what is there; answers with all of it, or with the fault. */
+static void on_body(void *ctx, q5_exchange *x) {
+    host *h = ctx;
+    if (x != h->streamed) return; /* answered with a fault already */
+    q5_slice data = q5_body_peek(x);
+    REQUIRE(data.len <= BODY_MAX - h->body_len);
+    if (data.len) memcpy(h->body + h->body_len, data.base, data.len);
+    h->body_len += data.len;
+    q5_body_consume(x, data.len);
+    if (!q5_body_complete(x) && !x->body_error) return;
+    REQUIRE(x->body_error || h->body_len == x->body_len);
+    if (x->body_error)
+        answer_fault(h, x);
+    else if (q5_response_start(x, 200) == Q5_OK)
+        q5_response_send(x, q5_slice_make(h->body, h->body_len), NULL, NULL);
+    forget_streamed(h);
+}
+
+static void begin_streamed(host *h, q5_exchange *x) {
+    REQUIRE(!h->streamed);
+    h->streamed = q5_exchange_ref(x);
+    h->body_len = 0;
+    on_body(h, x);
+}
+
 static void on_request(void *ctx, q5_exchange *x) {
     host *h = ctx;
-    REQUIRE(x->body.len == x->body_len && x->body_len <= 3000);
+    REQUIRE(x->stream_body || (x->body.len == x->body_len && x->body_len <= BODY_MAX));
     switch (choice(h)) {
+    case STREAMED:
+        begin_streamed(h, x);
+        break;
     case LATER:
         REQUIRE(!h->later);
         h->later = q5_exchange_ref(x);
@@ -126,6 +174,7 @@ static void on_gone(void *ctx, q5_exchange *x, q5_gone why) {
     (void)why;
     REQUIRE(q5_response_start(x, 200) == Q5_ECLOSED);
     h->result.gones++;
+    if (x == h->streamed) forget_streamed(h);
 }
 
 static void on_done(void *ctx, q5_exchange *x) {
@@ -176,6 +225,7 @@ static outcome run(const uint8_t *choices, const char *text, size_t len, size_t 
     q5_app app = {.ctx = &h,
                   .on_head = on_head,
                   .on_request = on_request,
+                  .on_body = on_body,
                   .on_drain = on_drain,
                   .on_gone = on_gone,
                   .on_done = on_done,

@@ -21,9 +21,10 @@ C_FOLDERS = ("lib/", "include/", "binding/", "tests/c/", "fuzz/", "examples/c/",
 C_CODE = {".c", ".h"}
 
 PYTHON_HEADER = re.compile(r"^\s*#\s*include\s*[<\"].*\bPython\.h", re.MULTILINE)
+# <arpa/inet.h> is none: the texts of addresses are no I/O.
 IO_HEADER = re.compile(
     r"^\s*#\s*include\s*<(sys/(?:socket|epoll|event|stat|mman|sendfile|time|uio|wait|types)"
-    r"|unistd|fcntl|poll|time|signal|netdb|netinet/\w+|arpa/inet|pthread|threads)\.h>",
+    r"|unistd|fcntl|poll|time|signal|netdb|netinet/\w+|pthread|threads)\.h>",
     re.MULTILINE,
 )
 # With our .clang-format a function's head starts in the first column, its continuation lines

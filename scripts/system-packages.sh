@@ -32,6 +32,10 @@ build_needs() {
     need pkg-config command -v pkg-config
     need libpq-dev pkg-config --exists libpq
     need libsqlite3-dev compiles sqlite3.h
+    need zlib1g-dev pkg-config --exists zlib
+    need libbrotli-dev pkg-config --exists libbrotlienc
+    need libzstd-dev pkg-config --exists libzstd
+    need libssl-dev compiles openssl/evp.h
     need "python3 python3-dev python3-venv" python_found
 }
 

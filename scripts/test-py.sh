@@ -1,8 +1,8 @@
 #!/bin/sh
 # Run the Python tests: test-py.sh [--sanitizer NAMES] [--conformance | --endurance] [PYTEST_ARGUMENT...]
 #
-# Two runs of pytest, since a process has one Django settings module: the project's own
-# tests, then those of the example project. Arguments go to the first alone.
+# The project's own tests in two processes side by side, then those of the example project, since a
+# process has one Django settings module. With arguments: one run, of the project's own tests.
 # With --conformance: one run, of tests/conformance alone, which no other run looks into.
 # Tests that need PostgreSQL (DATABASE_URL, else 127.0.0.1:5432) skip themselves where none answers;
 # the last lines count and name them. scripts/postgresql.sh starts a server for them.
@@ -34,7 +34,8 @@ if [ -n "$sanitizer" ]; then
     scripts/build-extension.sh build/asan-py "$shadow/quintette" \
         -DCMAKE_BUILD_TYPE=RelWithDebInfo -DQ5_SANITIZE="$sanitizer"
     PYTHONPATH=$shadow${PYTHONPATH:+:$PYTHONPATH}
-    export PYTHONPATH PYTHONMALLOC=malloc
+    # Of the ways in which an API is served, those that differ in C are enough (tests/py/api/conftest.py).
+    export PYTHONPATH PYTHONMALLOC=malloc QUINTETTE_SANITIZED=1
     # CPython does not free everything at exit, so leaks are looked for in the C tests.
     # Reports go to files as well, so that one from a server's process, whose standard
     # error a test may hold, is not missed.
@@ -50,21 +51,39 @@ if [ -n "$sanitizer" ]; then
     done
 fi
 
-run() { # with the sanitizers' libraries loaded first, into pytest and what it starts
+pytest() { # with the sanitizers' libraries loaded first, into pytest and what it starts
     if [ -z "$sanitizer" ]; then
         "$python" -m pytest "$@"
-        return
+    else
+        LD_PRELOAD=$preload "$python" -m pytest --capture=sys "$@"
     fi
-    status=0
-    LD_PRELOAD=$preload "$python" -m pytest --capture=sys "$@" || status=$?
+}
+
+# The two halves of tests/py at once, a core for each: they share neither files nor databases.
+halves() {
+    mkdir -p build
+    pytest -m "$select" tests/py/api >build/test-py-api.log 2>&1 &
+    api=$!
+    rest=0
+    pytest -m "$select" tests/py --ignore tests/py/api || rest=$?
+    wait "$api" || rest=$?
+    cat build/test-py-api.log
+    return "$rest"
+}
+
+status=0
+if [ $# -gt 0 ] || [ "$folders" != tests/py ] || [ "$select" = endurance ]; then
+    # "testpaths" is what pytest runs where no argument names a file or folder.
+    pytest -m "$select" -o testpaths="$folders" "$@" || status=$?
+else
+    halves || status=$?
+    pytest examples/atlas || status=$?
+fi
+if [ -n "$sanitizer" ]; then
     for report in "$reports".*; do
         [ -f "$report" ] || continue
         cat "$report"
         status=1
     done
-    return "$status"
-}
-
-# "testpaths" is what pytest runs where no argument names a file or folder.
-run -m "$select" -o testpaths="$folders" "$@"
-[ $# -gt 0 ] || [ "${select#not}" = "$select" ] || run examples/atlas
+fi
+exit "$status"

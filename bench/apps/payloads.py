@@ -6,6 +6,7 @@ from typing import Any
 
 HELLO: dict[str, str] = {"message": "Hello, world!"}
 PLAIN = b"Hello, world!"
+MESSAGE = "0123456789abcdef" * 4
 
 
 def product(number: int) -> dict[str, Any]:

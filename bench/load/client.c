@@ -1,15 +1,15 @@
 #include "client.h"
 
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "net.h"
+
 static int watch(client *c, int operation, bool wants_out) {
-    struct epoll_event event = {.events = EPOLLIN | (wants_out ? EPOLLOUT : 0), .data.ptr = c};
     c->wants_out = wants_out;
-    return epoll_ctl(c->target->poller, operation, c->fd, &event);
+    return net_watch(c->target->poller, operation, c->fd, c, wants_out);
 }
 
 int client_open(client *c, const client_target *target) {
@@ -17,15 +17,8 @@ int client_open(client *c, const client_target *target) {
     c->busy = false;
     c->sent = 0;
     response_start(&c->answer);
-    c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    c->fd = net_connect(&target->address);
     if (c->fd < 0) return -1;
-    int on = 1;
-    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    const struct sockaddr *address = (const struct sockaddr *)&target->address;
-    if (connect(c->fd, address, sizeof(target->address)) != 0 && errno != EINPROGRESS) {
-        close(c->fd);
-        return -1;
-    }
     return watch(c, EPOLL_CTL_ADD, false);
 }
 
@@ -43,9 +36,8 @@ static client_outcome fail(client *c) {
 static client_outcome push(client *c) {
     const client_target *target = c->target;
     while (c->sent < target->request_len) {
-        ssize_t n =
-            send(c->fd, target->request + c->sent, target->request_len - c->sent, MSG_NOSIGNAL);
-        if (n < 0 && (errno == EAGAIN || errno == ENOTCONN)) {
+        long n = net_send(c->fd, target->request + c->sent, target->request_len - c->sent);
+        if (n == 0) {
             if (!c->wants_out && watch(c, EPOLL_CTL_MOD, true) != 0) return fail(c);
             return CLIENT_WAITS;
         }

@@ -9,18 +9,18 @@
  *
  * One thread; the file holds the request as it is sent. A due request for which no connection is
  * free waits, and its waiting counts. Prints one line of JSON. */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
-#include <time.h>
 
 #include "client.h"
+#include "clock.h"
+#include "net.h"
+#include "samples.h"
 
-#define NS_PER_S UINT64_C(1000000000)
 #define LAST_ANSWERS_NS (2 * NS_PER_S) /* what requests in flight get at the end */
 #define REQUEST_MAX (64 * 1024 * 1024)
 #define EVENTS_MAX 256
@@ -32,17 +32,10 @@ typedef struct {
     size_t due_max; /* requests that come due between start and end */
     size_t issued;
     size_t failed;
-    size_t answered;
-    uint32_t *latency_us; /* of those answered */
-    client *idle;         /* a stack */
+    samples answered;
+    client *idle; /* a stack */
     size_t in_flight;
 } load;
-
-static uint64_t now_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
 
 static uint64_t due_ns(const load *l, size_t number) {
     return l->start_ns + (uint64_t)((double)number * l->period_ns);
@@ -50,9 +43,8 @@ static uint64_t due_ns(const load *l, size_t number) {
 
 static void settle(load *l, client *c, client_outcome outcome) {
     if (outcome == CLIENT_WAITS) return;
-    uint64_t took_us = (now_ns() - c->due_ns) / 1000;
     if (outcome == CLIENT_ANSWERED)
-        l->latency_us[l->answered++] = took_us > UINT32_MAX ? UINT32_MAX : (uint32_t)took_us;
+        samples_add(&l->answered, now_ns() - c->due_ns);
     else
         l->failed++;
     l->in_flight--;
@@ -78,9 +70,7 @@ static struct timespec time_to_wait(const load *l) {
     bool can_send = l->idle && l->issued < l->due_max;
     uint64_t until = can_send ? due_ns(l, l->issued) : l->end_ns + LAST_ANSWERS_NS;
     uint64_t now = now_ns();
-    uint64_t wait = until > now ? until - now : 0;
-    return (struct timespec){.tv_sec = (time_t)(wait / NS_PER_S),
-                             .tv_nsec = (long)(wait % NS_PER_S)};
+    return span_of(until > now ? until - now : 0);
 }
 
 static bool over(const load *l) {
@@ -106,25 +96,14 @@ static int run(load *l, int poller) {
     return 0;
 }
 
-static int by_value(const void *a, const void *b) {
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return (x > y) - (x < y);
-}
-
-static double percentile_ms(const load *l, double share) {
-    if (l->answered == 0) return 0;
-    size_t place = (size_t)((double)(l->answered - 1) * share);
-    return (double)l->latency_us[place] / 1000;
-}
-
 static void print_results(load *l, double seconds) {
-    qsort(l->latency_us, l->answered, sizeof(uint32_t), by_value);
+    samples_sort(&l->answered);
     printf("{\"requests\": %zu, \"seconds\": %.3f, \"failed\": %zu, \"unanswered\": %zu, "
            "\"unsent\": %zu, \"p50_ms\": %.3f, \"p99_ms\": %.3f, \"p999_ms\": %.3f, "
            "\"max_ms\": %.3f}\n",
-           l->answered, seconds, l->failed, l->in_flight, l->due_max - l->issued,
-           percentile_ms(l, 0.5), percentile_ms(l, 0.99), percentile_ms(l, 0.999),
-           percentile_ms(l, 1));
+           l->answered.count, seconds, l->failed, l->in_flight, l->due_max - l->issued,
+           samples_at_ms(&l->answered, 0.5), samples_at_ms(&l->answered, 0.99),
+           samples_at_ms(&l->answered, 0.999), samples_at_ms(&l->answered, 1));
 }
 
 static char *read_request(const char *path, size_t *ret_len) {
@@ -156,14 +135,12 @@ int main(int argc, char **argv) {
     prctl(PR_SET_TIMERSLACK, 1000UL);
 
     client_target target = {.poller = epoll_create1(EPOLL_CLOEXEC)};
-    target.address.sin_family = AF_INET;
-    target.address.sin_port = htons((uint16_t)strtoul(argv[1], NULL, 10));
-    target.address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    target.address = net_address(argv[1]);
     target.request = read_request(argv[5], &target.request_len);
     load l = {.period_ns = (double)NS_PER_S / rate, .due_max = (size_t)(rate * seconds)};
-    l.latency_us = malloc((l.due_max + 1) * sizeof(uint32_t));
     client *clients = calloc(connections, sizeof(client));
-    if (target.poller < 0 || !target.request || !l.latency_us || !clients ||
+    if (target.poller < 0 || !target.request || !clients ||
+        samples_init(&l.answered, l.due_max + 1) != 0 ||
         open_clients(&l, clients, connections, &target) != 0) {
         perror("openloop");
         return 1;

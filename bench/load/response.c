@@ -31,13 +31,18 @@ static int read_head(response *r) {
     const char *coding = field(r, "transfer-encoding:");
     const char *length = field(r, "content-length:");
     r->head_len = 0;
+    if (r->status == 101 ||
+        r->status == 204) { /* RFC 9112, 6.3: no body, whatever the fields say */
+        r->state = RESPONSE_DONE;
+        return 0;
+    }
     if (coding && strncasecmp(coding, "chunked", 7) == 0) {
         r->chunked = true;
         r->state = RESPONSE_CHUNK_SIZE;
         return 0;
     }
-    if (!length) return -1;
-    r->left = strtoull(length, NULL, 10);
+    if (!length && !r->on_body) return -1;
+    r->left = length ? strtoull(length, NULL, 10) : UINT64_MAX;
     r->state = r->left ? RESPONSE_BODY : RESPONSE_DONE;
     return 0;
 }
@@ -82,8 +87,10 @@ static long take_last_line(response *r, const char *bytes, size_t len) {
     return took;
 }
 
-static long take_body(response *r, size_t len) {
+static long take_body(response *r, const char *bytes, size_t len) {
     size_t took = len < r->left ? len : (size_t)r->left;
+    uint64_t content = r->left - (r->chunked ? (r->left < 2 ? r->left : 2) : 0);
+    if (r->on_body && content) r->on_body(r->owner, bytes, took < content ? took : (size_t)content);
     r->left -= took;
     if (r->left == 0) r->state = r->chunked ? RESPONSE_CHUNK_SIZE : RESPONSE_DONE;
     return (long)took;
@@ -98,7 +105,7 @@ static long step(response *r, const char *bytes, size_t len) {
     case RESPONSE_LAST_LINE:
         return take_last_line(r, bytes, len);
     case RESPONSE_BODY:
-        return take_body(r, len);
+        return take_body(r, bytes, len);
     case RESPONSE_DONE:
         break;
     }

@@ -24,13 +24,18 @@ typedef struct {
     int status;
     bool chunked;
     bool close; /* the server closes the connection behind it */
+    /* Who reads the body as it comes, or NULL; then it may end with the connection. Set once,
+     * before response_start(). */
+    void (*on_body)(void *owner, const char *bytes, size_t len);
+    void *owner;
     char head[RESPONSE_HEAD_MAX + 1];
 } response;
 
 void response_start(response *r);
 
-/* Takes bytes until the response is at its end (`state` is RESPONSE_DONE). Returns how many it
- * took, or -1 if they are no response that ends by a length or by chunks. */
+/* Takes bytes until the response is at its end (`state` is RESPONSE_DONE): with status 101 or
+ * 204, at the end of its head. Returns how many it took, or -1 if they are no response that ends by
+ * a length or by chunks. */
 long response_take(response *r, const char *bytes, size_t len);
 
 #endif

@@ -5,23 +5,30 @@ from __future__ import annotations
 import sys
 from functools import partial
 
-from bench.cases import DJANGO, STATIC, TYPED, Case
+from bench.cases import DJANGO, GUARDED, STATIC, TYPED, Case
 from bench.peers.base import Peer, Variant, only
 from bench.peers.granian import granian
 from bench.peers.uvicorn import uvicorn
 from bench.server import Launch
 
 
-def _bolt(case: Case, port: int) -> Launch:
+def bolt(case: Case, port: int) -> Launch:
     command = [sys.executable, "-m", "django", "runbolt", "--host", "127.0.0.1"]
     command += ["--port", str(port), "--processes", "1", "--no-admin"]
     return Launch(command, {"DJANGO_SETTINGS_MODULE": "bench.apps.bolt_settings"})
 
 
-def _bolt_middleware(case: Case, port: int) -> Launch:
-    launch = _bolt(case, port)
-    launch.environment["BENCH_BOLT_MIDDLEWARE"] = "on"
+def _bolt_with(variable: str, case: Case, port: int) -> Launch:
+    launch = bolt(case, port)
+    launch.environment[variable] = "on"
     return launch
+
+
+def _bolt_guarded(case: Case, port: int) -> Launch:
+    """Compression is an API's as a whole: only the case that asks for it has it on."""
+    if case.name == "guarded_10k_gzip":
+        return _bolt_with("BENCH_BOLT_COMPRESSION", case, port)
+    return bolt(case, port)
 
 
 def _fastapi(case: Case, port: int) -> Launch:
@@ -47,15 +54,22 @@ PEERS = [
     Peer(
         "django-bolt",
         "django-bolt",
-        TYPED | DJANGO | STATIC | {"upload"},
-        only(_bolt),
+        TYPED | DJANGO | STATIC | (GUARDED - {"hello_middleware"}) | {"upload"},
+        only(_bolt_guarded),
         packages=("django-bolt", "django", "msgspec", "uvloop"),
     ),
     Peer(
         "django-bolt-route",
         "django-bolt, a route of its own behind Django's middleware",
-        frozenset({"django_view_middleware"}),
-        only(_bolt_middleware),
+        frozenset({"django_view_middleware", "hello_middleware"}),
+        only(partial(_bolt_with, "BENCH_BOLT_MIDDLEWARE")),
+        packages=("django-bolt", "django", "msgspec", "uvloop"),
+    ),
+    Peer(
+        "django-bolt-bare",
+        "django-bolt, without it",
+        GUARDED,
+        only(bolt),
         packages=("django-bolt", "django", "msgspec", "uvloop"),
     ),
     Peer(
@@ -92,7 +106,7 @@ PEERS = [
     Peer(
         "django-ninja",
         "django-ninja on granian (WSGI)",
-        TYPED | {"upload"},
+        TYPED | {"upload", "hello_middleware"},
         (
             Variant("default blocking threads", partial(_ninja, ())),
             Variant("1 blocking thread", partial(_ninja, ("--blocking-threads", "1"))),

@@ -33,7 +33,7 @@ def on_both(*names: str) -> frozenset[str]:
 
 SYNC4 = frozenset({"db-sync4", "db-sync4-away"})
 EVERY = DATABASE - SYNC4 - {"db-twenty-alone"}
-WITHOUT_USER = EVERY - on_both("db-me")
+WITHOUT_USER = EVERY - on_both("db-me", "db-session")
 
 
 def _django(case: Case, settings: str = "settings", pool: bool = False) -> dict[str, str]:

@@ -15,7 +15,7 @@ from bench.server import Launch
 SETTINGS = {"DJANGO_SETTINGS_MODULE": "bench.apps.site.settings"}
 WSGI = "bench.apps.site.wsgi:application"
 ASGI = "bench.apps.site.asgi:application"
-PLAIN = DJANGO | {"hello", "json_1k", "json_10k", "upload"}
+PLAIN = DJANGO | {"hello", "hello_middleware", "json_1k", "json_10k", "upload"}
 
 
 def _settings(case: Case) -> dict[str, str]:

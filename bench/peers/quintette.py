@@ -5,10 +5,19 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from bench.cases import BY_NAME, DATABASE, Case
+from bench.cases import BY_NAME, DATABASE, GUARDED, Case
 from bench.peers.base import Peer, only
 from bench.places import ROOT
 from bench.server import Launch
+
+_ROUTES = {
+    "jwt": "jwt",
+    "guarded_10k": "guarded",
+    "guarded_10k_gzip": "guarded",
+    "ws_echo": "websocket",
+    "sse_broadcast": "events",
+}
+"""Which of the routes of ``quintette_settings`` a case asks for, where not ``urls``."""
 
 
 def serve(port: int) -> list[str]:
@@ -17,7 +26,16 @@ def serve(port: int) -> list[str]:
 
 
 def _serve(case: Case, port: int) -> Launch:
-    return Launch(serve(port), {"DJANGO_SETTINGS_MODULE": "bench.apps.quintette_settings"})
+    environment = {"DJANGO_SETTINGS_MODULE": "bench.apps.quintette_settings"}
+    if case.name in _ROUTES:
+        environment["BENCH_ROUTES"] = _ROUTES[case.name]
+    return Launch(serve(port), environment)
+
+
+def _bare(case: Case, port: int) -> Launch:
+    launch = _serve(case, port)
+    launch.environment |= {"BENCH_MIDDLEWARE": "none", "BENCH_ROUTES": "urls"}
+    return launch
 
 
 def checkout() -> dict[str, str]:
@@ -35,5 +53,13 @@ PEERS = [
         only(_serve),
         packages=("django", "msgspec"),
         versions_of=checkout,
-    )
+    ),
+    Peer(
+        "quintette-bare",
+        "Quintette, without it",
+        GUARDED,
+        only(_bare),
+        packages=("django", "msgspec"),
+        versions_of=checkout,
+    ),
 ]

@@ -21,6 +21,8 @@ typedef struct q5_access_record {
     uint64_t duration_usec;
     int64_t unix_msec;    /* when the request's head was complete, 1970 to 9999 */
     int32_t utc_offset_s; /* of local time, for TEXT and COLOUR */
+    /* For JSON, each left out when it is empty. */
+    q5_slice request_id, trace_id, span_id;
 } q5_access_record;
 
 /* Appends the line and its LF to buf. What the client chose is escaped: TEXT and COLOUR write

@@ -36,6 +36,7 @@ typedef struct q5_conn_config {
     const q5_alloc *alloc;
     q5_h1_limits head_limits;
     uint64_t body_max;          /* bytes, unless on_head sets x->body_max */
+    size_t body_window;         /* of a body that is streamed: bytes that wait to be taken */
     uint64_t spool_min;         /* bodies above it go to the spool */
     q5_msec head_timeout_msec;  /* from a head's first byte to its last */
     q5_msec body_idle_msec;     /* without a byte of the body */
@@ -66,12 +67,15 @@ typedef enum q5_gone {
 /* Called back by the connection. None may destroy the connection. */
 typedef struct q5_app {
     void *ctx;
-    /* The head is complete. May set x->body_max, x->route, x->user, or answer at once with a
-     * q5_response_ call: then on_request is not called, and the body is skipped if it is announced
-     * as short, else not read. */
+    /* The head is complete. May set x->body_max, x->stream_body, x->route, x->user, or answer at
+     * once with a q5_response_ call: then on_request is not called, and the body is skipped if it
+     * is announced as short, else not read. */
     void (*on_head)(void *ctx, q5_exchange *x);
     /* Head and body are complete. Answer now or later. */
     void (*on_request)(void *ctx, q5_exchange *x);
+    /* With x->stream_body: more of the body can be taken, it is complete, or x->body_error is set.
+     * Not called for what is there before on_request. */
+    void (*on_body)(void *ctx, q5_exchange *x);
     /* The client will send no more (it has left, or closed its sending half) while the request is
      * being handled. True: give the request up (on_gone follows); false: answer it all the same.
      * NULL stands for false. */
@@ -107,8 +111,18 @@ struct q5_exchange {
     q5_arena arena;       /* lives as long as the exchange */
     q5_route_match match; /* the application's room */
     void *user;           /* the application's */
-    q5_msec begin_msec;   /* when the head was complete */
-    uint64_t begin_usec;  /* the application's, for its log */
+    /* The application's: whom a proxy forwards for; NULL: the peer asks for itself. */
+    const struct q5_client *client;
+    q5_msec begin_msec;  /* when the head was complete */
+    uint64_t begin_usec; /* the application's, for its log */
+    void *note;          /* the application's, for what it does in on_done */
+    /* What on_head may set, of memory that lives as long as the exchange. */
+    q5_slice request_id; /* safe in JSON; in problem documents of 5xx */
+    q5_slice own_line;   /* one complete line for the head of any response; a field of that name
+                            that is added later takes its place */
+    /* on_head may set it: on_request is called at once, and the body is for q5_body_peek. */
+    bool stream_body;
+    int body_error; /* then: why no more of it will come (EBODY_LONG, ETIMEOUT, ...), or Q5_OK */
     /* Response so far; for logs. */
     int status;        /* HTTP status, 0 before q5_response_start */
     uint64_t sent_len; /* body bytes handed over */
@@ -117,9 +131,13 @@ struct q5_exchange {
     uint8_t body_state;
     bool response_close; /* the connection ends with this response */
     bool has_date, is_detached;
-    bool bodiless; /* HEAD, 204, 304: body bytes are dropped */
+    bool body_waits;     /* nothing is read: the client's time does not run */
+    bool body_continued; /* 100 Continue was sent */
+    bool bodiless;       /* HEAD, 204, 304: body bytes are dropped */
     uint32_t refs;
-    int64_t length; /* declared Content-Length of the response, -1 unknown */
+    int64_t length;          /* declared Content-Length of the response, -1 unknown */
+    q5_slice keep_alive;     /* what is sent when the response has been silent */
+    q5_msec keep_alive_msec; /* for so long; 0: nothing is */
     size_t head_len;
     q5_h1_parser parser;
     q5_chunked_decoder chunked;
@@ -219,15 +237,31 @@ Q5_EXTERN bool q5_conn_idle(const q5_conn *conn);
 Q5_EXTERN void q5_conn_drain(q5_conn *conn);
 /* When q5_conn_expire must be called; 0: never. */
 Q5_EXTERN q5_msec q5_conn_deadline(const q5_conn *conn);
-/* A deadline may have passed: answers 408 or ends the connection. */
-Q5_EXTERN void q5_conn_expire(q5_conn *conn, q5_msec now);
+/* A deadline may have passed: answers 408 or ends the connection, and is true then. False: none
+ * had, or it was that of q5_response_keep_alive. */
+Q5_EXTERN bool q5_conn_expire(q5_conn *conn, q5_msec now);
 /* Told to the transport whenever a response call has queued output outside of received/resume/
  * expire; the transport flushes at its convenience. */
 Q5_EXTERN void q5_conn_set_wake(q5_conn *conn, void (*wake)(q5_conn *conn, void *ctx), void *ctx);
 
+/* ---- body: called by the application, where x->stream_body was set ------------------------- */
+
+/* What can be taken now; empty: nothing yet, or nothing more (q5_body_complete, x->body_error). A
+ * client that waits for 100 Continue gets it. Valid until the connection is used again. */
+Q5_EXTERN q5_slice q5_body_peek(q5_exchange *x);
+/* The same, and the client is not asked for more. */
+static inline q5_slice q5_body_pending(const q5_exchange *x) {
+    return q5_buf_slice(&x->body_buf);
+}
+/* The first n bytes of it were taken; reading goes on where it had stopped. */
+Q5_EXTERN void q5_body_consume(q5_exchange *x, size_t n);
+/* All of it was received. */
+Q5_EXTERN bool q5_body_complete(const q5_exchange *x);
+
 /* ---- response: called by the application ---------------------------------------------------- */
 
-/* Begins with a status of 200-599. Q5_ESTATE when one was begun, Q5_ECLOSED, Q5_ENOMEM.
+/* Begins with a status of 200-599, or 101 where the client asks for an upgrade. Q5_ESTATE when one
+ * was begun, Q5_ECLOSED, Q5_ENOMEM.
  * Date is added; Content-Length, Transfer-Encoding and Connection are the library's own. */
 Q5_EXTERN int q5_response_start(q5_exchange *x, int status);
 /* The same with a reason phrase of one's own, which may be empty (RFC 9112, 4). Q5_EHEADER_OUT when
@@ -247,6 +281,10 @@ Q5_EXTERN int q5_response_stream(q5_exchange *x, int64_t length);
 /* Queues a piece of a streamed body. Q5_OK; Q5_AGAIN: queued, but wait for on_drain before the
  * next; Q5_EINVAL: longer than declared (dropped); Q5_ECLOSED. */
 Q5_EXTERN int q5_response_write(q5_exchange *x, q5_slice data, q5_release release, void *ctx);
+/* From here on `text` is sent whenever nothing was written for `after` milliseconds and nothing
+ * waits to be sent, until the response ends. text outlives the exchange. For bodies of unknown
+ * length that have begun; Q5_ESTATE, Q5_ECLOSED. */
+Q5_EXTERN int q5_response_keep_alive(q5_exchange *x, q5_slice text, q5_msec after);
 /* Queues a range of an open file. release, if given, closes it. */
 Q5_EXTERN int q5_response_file(q5_exchange *x, int fd, uint64_t offset, uint64_t len,
                                q5_release release, void *ctx);
@@ -256,7 +294,31 @@ Q5_EXTERN int q5_response_end(q5_exchange *x);
 Q5_EXTERN void q5_response_abort(q5_exchange *x);
 /* Takes back what was begun, as long as nothing of it was queued (state HEAD). */
 Q5_EXTERN void q5_response_reset(q5_exchange *x);
-/* A whole RFC 9457 problem document in one call; detail may be empty. */
+/* What takes the connection over when it leaves HTTP (RFC 9110, 7.8). None may destroy the
+ * connection; each may end the response. */
+typedef struct q5_tunnel_ops {
+    /* As q5_conn_recv_space, of what the client sends from here on. */
+    int (*space)(void *ctx, char **ret_base, size_t *ret_len);
+    void (*received)(void *ctx, size_t n, q5_msec now);
+    /* The client will send no more. */
+    void (*eof)(void *ctx, q5_msec now);
+    /* When expire must be called while no output waits; 0: never. */
+    q5_msec (*deadline)(void *ctx);
+    void (*expire)(void *ctx, q5_msec now);
+    /* The server is about to stop: it should come to an end. */
+    void (*drain)(void *ctx);
+} q5_tunnel_ops;
+
+/* Sends the head of a response that was begun with 101, which only the answer to a request with an
+ * Upgrade can be; Connection: Upgrade is added. From then on q5_response_write and _end are the
+ * tunnel's, which is told of all that comes until the response has ended or on_gone was called.
+ * Q5_EINVAL: the client has sent more without waiting for the answer; Q5_ESTATE, also while the
+ * connection drains: in both cases q5_response_reset and another answer are still possible. */
+Q5_EXTERN int q5_response_upgrade(q5_exchange *x, const q5_tunnel_ops *ops, void *ctx);
+/* After `space` has answered Q5_AGAIN: there is room again. */
+Q5_EXTERN void q5_tunnel_has_room(q5_exchange *x);
+/* A whole RFC 9457 problem document in one call; detail may be empty. One of 5xx names the request
+ * ("request_id"), where it has an id. */
 Q5_EXTERN int q5_response_problem(q5_exchange *x, int status, q5_slice detail);
 /* The same with an Allow field (405): `methods` has bit (1 << q5_method) for each; HEAD goes with
  * GET, and OPTIONS is always allowed. */

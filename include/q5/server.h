@@ -3,6 +3,7 @@
 #ifndef Q5_SERVER_H
 #define Q5_SERVER_H
 
+#include "q5/address.h"
 #include "q5/conn.h"
 #include "q5/poller.h"
 #include "q5/timer.h"
@@ -64,6 +65,10 @@ Q5_EXTERN const q5_conn_config *q5_server_conn_config(const q5_server *server);
 /* Address of the client: "203.0.113.7" or "2001:db8::1" into host[46], and its port. False when the
  * connection has no socket. */
 Q5_EXTERN bool q5_server_peer(const q5_conn *conn, char host[46], uint16_t *ret_port);
+/* The same as an address, which is not known where it returns false; *ret_port is untouched then.
+ */
+Q5_EXTERN bool q5_server_peer_address(const q5_conn *conn, q5_address *ret_address,
+                                      uint16_t *ret_port);
 Q5_EXTERN bool q5_server_local(const q5_conn *conn, char host[46], uint16_t *ret_port);
 /* Monotonic clock, as the server reads it once per tick. */
 Q5_EXTERN q5_msec q5_clock_msec(void);

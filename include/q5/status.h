@@ -51,6 +51,7 @@
     XX(EJSON_INT, -56, 422, "integer outside 64 bits in JSON")                     \
     XX(EROUTE, -57, 0, "invalid or conflicting route pattern")                     \
     XX(ERANGE_INVALID, -58, 416, "range not satisfiable")                          \
+    XX(EFORWARDED, -59, 400, "malformed forwarding field of a proxy")              \
     XX(ESTATE, -60, 0, "called in the wrong state")                                \
     XX(EHEADER_OUT, -61, 0, "invalid byte in response header")                     \
     XX(ECLOSED, -62, 0, "the peer has closed the connection")                      \
@@ -67,6 +68,34 @@
     XX(EPG_CONNECT, -71, 503, "no connection to PostgreSQL")                       \
     XX(EPG_LOST, -72, 0, "connection to PostgreSQL lost, outcome unknown")         \
     XX(EPG_BUSY, -74, 503, "too many batches wait for PostgreSQL")                 \
+    XX(ETOKEN, -100, 401, "malformed token")                                       \
+    XX(ETOKEN_LONG, -101, 401, "token too long")                                   \
+    XX(ETOKEN_ALG, -102, 401, "algorithm not allowed for this key")                \
+    XX(ETOKEN_CRIT, -103, 401, "token needs an extension that is not supported")   \
+    XX(ETOKEN_KEY, -104, 401, "unknown key")                                       \
+    XX(ETOKEN_SIGNATURE, -105, 401, "wrong signature")                             \
+    XX(ETOKEN_CLAIMS, -106, 401, "malformed claims, or some are missing")          \
+    XX(ETOKEN_EXPIRED, -107, 401, "token has expired")                             \
+    XX(ETOKEN_EARLY, -108, 401, "token is not valid yet")                          \
+    XX(ETOKEN_ISSUER, -109, 401, "wrong issuer")                                   \
+    XX(ETOKEN_AUDIENCE, -110, 401, "wrong audience")                               \
+    XX(ETOKEN_TYPE, -111, 401, "wrong type of token")                              \
+    XX(ETOKEN_REVOKED, -112, 401, "token was revoked")                             \
+    XX(EKEY, -120, 0, "unusable key")                                              \
+    XX(EKEY_SHORT, -121, 0, "key too short")                                       \
+    XX(EWS_FRAME, -130, 0, "malformed WebSocket frame")                            \
+    XX(EWS_MASK, -131, 0, "a WebSocket frame of a client that is not masked")      \
+    XX(EWS_ORDER, -132, 0, "a WebSocket frame where none of its kind may be")      \
+    XX(EWS_CLOSE, -133, 0, "malformed WebSocket Close frame")                      \
+    XX(EWS_UTF8, -134, 0, "a WebSocket text message that is no UTF-8")             \
+    XX(EWS_LONG, -135, 0, "WebSocket message too long")                            \
+    XX(EWS_FRAGMENTS, -136, 0, "WebSocket message in too many fragments")          \
+    XX(EWS_RATIO, -137, 0, "WebSocket message inflates too much")                  \
+    XX(EWS_DATA, -138, 0, "WebSocket message that cannot be inflated")             \
+    XX(EWS_SLOW, -139, 0, "WebSocket message comes too slowly")                    \
+    XX(EWS_UPGRADE, -140, 426, "this resource is a WebSocket")                     \
+    XX(EWS_VERSION, -141, 426, "unsupported WebSocket version")                    \
+    XX(EWS_HANDSHAKE, -142, 400, "malformed WebSocket handshake")                  \
     XX(ENOMEM, -900, 503, "out of memory")
 
 typedef enum q5_status {

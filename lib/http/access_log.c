@@ -142,6 +142,12 @@ static char *put_colour(char *at, const q5_access_record *r) {
     return PUT(put_escaped_text(at, r->client), "\x1b[0m\n");
 }
 
+static char *put_member(char *at, q5_slice name, q5_slice value) {
+    if (value.len == 0) return at;
+    at = put(PUT(at, ",\""), name);
+    return PUT(put_escaped_json(PUT(at, "\":\""), value), "\"");
+}
+
 static char *put_json(char *at, const q5_access_record *r) {
     civil c = civil_from_msec(r->unix_msec);
     at = put_format(at, "{\"time\":\"%04d-%02u-%02uT%02u:%02u:%02u.%03uZ\",\"logger\":\"access\"",
@@ -149,15 +155,19 @@ static char *put_json(char *at, const q5_access_record *r) {
     at = put_escaped_json(PUT(at, ",\"client\":\""), r->client);
     at = put_escaped_json(PUT(at, "\",\"method\":\""), r->method);
     at = put_escaped_json(PUT(at, "\",\"target\":\""), r->target);
-    return put_format(at, "\",\"status\":%d,\"bytes\":%llu,\"duration_ms\":%llu.%03u}\n", r->status,
-                      (unsigned long long)r->sent_len,
-                      (unsigned long long)(r->duration_usec / 1000),
-                      (unsigned)(r->duration_usec % 1000));
+    at = put_format(at, "\",\"status\":%d,\"bytes\":%llu,\"duration_ms\":%llu.%03u", r->status,
+                    (unsigned long long)r->sent_len, (unsigned long long)(r->duration_usec / 1000),
+                    (unsigned)(r->duration_usec % 1000));
+    at = put_member(at, Q5_LIT("request_id"), r->request_id);
+    at = put_member(at, Q5_LIT("trace_id"), r->trace_id);
+    at = put_member(at, Q5_LIT("span_id"), r->span_id);
+    return PUT(at, "}\n");
 }
 
 int q5_access_log_format(q5_buf *buf, const q5_access_record *record, q5_access_style style) {
     if (style == Q5_ACCESS_OFF) return Q5_OK;
-    size_t chosen = record->client.len + record->method.len + record->target.len;
+    size_t chosen = record->client.len + record->method.len + record->target.len +
+                    record->request_id.len + record->trace_id.len + record->span_id.len;
     /* put_format may use FIXED_MAX from wherever it stands: twice covers the last call. */
     int status = q5_buf_reserve(buf, 2 * FIXED_MAX + chosen * ESCAPE_MAX);
     if (status != Q5_OK) return status;

@@ -19,12 +19,16 @@ static int spool_out(q5_conn *conn, q5_exchange *x) {
 
 /* Bytes were added to body_buf; moves them out when they are too many for memory. */
 static int overflow(q5_conn *conn, q5_exchange *x) {
-    if (!conn->config->spool.open) return Q5_OK;
+    if (!conn->config->spool.open || x->stream_body) return Q5_OK;
     bool spooling = x->spool ? x->body_buf.len >= SPACE_MAX : x->body_len > conn->config->spool_min;
     return spooling ? spool_out(conn, x) : Q5_OK;
 }
 
 static int complete(q5_conn *conn, q5_exchange *x) {
+    if (x->stream_body) {
+        x->body_state = Q5_BODY_COMPLETE;
+        return Q5_DONE;
+    }
     if (x->spool) {
         int status = x->body_buf.len ? spool_out(conn, x) : Q5_OK;
         if (status) return status;
@@ -83,7 +87,7 @@ static int begin_length(q5_conn *conn, q5_exchange *x, size_t have) {
         x->in.len = x->head_len + length;
     }
     x->body_len = have;
-    if (length <= x->in.cap - x->head_len) {
+    if (length <= x->in.cap - x->head_len && !x->stream_body) {
         x->body_state = Q5_BODY_IN_PLACE;
     } else {
         x->body_state = Q5_BODY_LENGTH;
@@ -122,7 +126,45 @@ int q5__body_space(q5_exchange *x, char **ret_base, size_t *ret_len) {
     return Q5_OK;
 }
 
+/* ---- streamed bodies ------------------------------------------------------------------------- */
+
+bool q5__body_has_room(const q5_conn *conn, q5_exchange *x) {
+    if (!q5__body_streams(x) || x->body_error) return false;
+    if (x->body_buf.len < conn->config->body_window) return true;
+    x->body_waits = true;
+    return false;
+}
+
+/* What the application has taken its time for is not the client's delay. */
+void q5__body_resume(const q5_conn *conn, q5_exchange *x, q5_msec now) {
+    bool asked = !x->head.expect_continue || x->body_continued || x->body_len;
+    if (!x->body_waits || !asked || x->body_buf.len >= conn->config->body_window) return;
+    x->body_waits = false;
+    x->body_begin_msec += now - x->body_last_msec;
+    x->body_last_msec = now;
+}
+
+q5_slice q5_body_peek(q5_exchange *x) {
+    bool waits_for_us = x->head.expect_continue && !x->body_continued && x->body_len == 0;
+    if (x->conn && waits_for_us && q5__body_streams(x) && x->response_state == Q5_RESPONSE_NONE) {
+        x->body_continued = true;
+        q5__conn_continue(x->conn);
+        q5__conn_wake(x->conn);
+    }
+    return q5_buf_slice(&x->body_buf);
+}
+
+void q5_body_consume(q5_exchange *x, size_t n) {
+    q5_buf_consume(&x->body_buf, n);
+    if (x->conn && q5__body_streams(x)) q5__conn_wake(x->conn);
+}
+
+bool q5_body_complete(const q5_exchange *x) {
+    return x->body_state == Q5_BODY_COMPLETE;
+}
+
 int q5__body_received(q5_conn *conn, q5_exchange *x, size_t n, q5_msec now) {
+    if (x->stream_body) q5__body_resume(conn, x, now);
     x->body_last_msec = now;
     if (x->body_state == Q5_BODY_CHUNKED) return decode(conn, x, n);
     x->body_len += n;

@@ -1,13 +1,11 @@
-/* The connection's state machine: heads, bodies, hand-over to the application, keep-alive,
- * deadlines. Output is in output.c, responses in response.c. */
+/* The connection's state machine: heads, bodies, hand-over to the application, keep-alive.
+ * Deadlines are in conn_time.c, output in output.c, responses in response.c. */
 #include "http/conn_internal.h"
 
 #include "q5/problem.h"
 
 #define IN_SIZE 4096
 #define IN_SPACE_MIN 1024
-/* What a connection that has sent nothing yet gets in a drain. */
-#define FIRST_REQUEST_MSEC 1000
 #define SKIP_MAX 65536 /* of a body that nobody wants: more of it costs more than a connection */
 #define SKIP_SPACE 4096
 
@@ -16,6 +14,7 @@ q5_conn_config q5_conn_config_default(void) {
         .alloc = q5_alloc_default(),
         .head_limits = q5_h1_limits_default(),
         .body_max = 10u << 20,
+        .body_window = 64u << 10,
         .spool_min = 2500000,
         .head_timeout_msec = 10000,
         .body_idle_msec = 30000,
@@ -70,7 +69,7 @@ void q5__conn_wake(q5_conn *conn) {
     if (!conn->busy && conn->wake) conn->wake(conn, conn->wake_ctx);
 }
 
-static void set_state(q5_conn *conn, q5__conn_state state, q5_msec now) {
+void q5__conn_set_state(q5_conn *conn, q5__conn_state state, q5_msec now) {
     conn->state = state;
     conn->since = now;
     conn->since_is_stale = false;
@@ -110,7 +109,12 @@ bool q5__body_skippable(const q5_conn *conn, const q5_exchange *x) {
 /* Keeps of what was received what lies behind the body. */
 static int skip_body(q5_conn *conn, q5_exchange *x) {
     size_t have = x->in.len - x->head_len, length = x->head.content_length;
+    bool streamed = q5__body_streams(x);
     x->body_state = Q5_BODY_COMPLETE;
+    if (streamed) { /* what came with the head was taken apart then */
+        conn->skip_len = (uint32_t)(length - x->body_len);
+        return Q5_OK;
+    }
     if (have >= length)
         return q5_buf_append(&conn->ahead, x->in.base + x->head_len + length, have - length);
     conn->skip_len = (uint32_t)(length - have);
@@ -134,9 +138,7 @@ void q5__conn_response_ended(q5_conn *conn) {
     q5__conn_wake(conn);
 }
 
-/* Answers a fault of the client's (or of the spool's, 500) and ends the connection. An exchange
- * that cannot be answered any more, for its response has begun, is given up. */
-static void fault(q5_conn *conn, int status, size_t offset) {
+void q5__conn_fault(q5_conn *conn, int status, size_t offset) {
     q5_exchange *x = conn->x;
     if (conn->app->on_fault) conn->app->on_fault(conn->app->ctx, conn, status, offset);
     x->response_close = true;
@@ -162,7 +164,7 @@ static q5_exchange *begin_exchange(q5_conn *conn) {
     return x;
 }
 
-static void send_continue(q5_conn *conn) {
+void q5__conn_continue(q5_conn *conn) {
     static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
     q5_segment segment = {.base = text, .len = sizeof(text) - 1, .fd = -1};
     q5__conn_queue(conn, &segment);
@@ -176,16 +178,25 @@ bool q5__conn_answered(q5_conn *conn, q5_exchange *x) {
 }
 
 static void handle_body_status(q5_conn *conn, q5_exchange *x, int status, q5_msec now) {
-    if (status == Q5_OK) {
-        set_state(conn, Q5_CONN_BODY, now);
+    if (status == Q5_OK && !x->stream_body) {
+        q5__conn_set_state(conn, Q5_CONN_BODY, now);
         return;
     }
-    if (status != Q5_DONE) {
-        fault(conn, status, 0);
+    if (status != Q5_DONE && status != Q5_OK) {
+        q5__conn_fault(conn, status, 0);
         return;
     }
-    set_state(conn, Q5_CONN_HANDLING, now);
+    q5__conn_set_state(conn, Q5_CONN_HANDLING, now);
     conn->app->on_request(conn->app->ctx, x);
+    q5__conn_answered(conn, x);
+}
+
+void q5__conn_body_status(q5_conn *conn, q5_exchange *x, int status) {
+    if (status != Q5_OK && status != Q5_DONE) {
+        x->body_error = status;
+        x->response_close = true;
+    }
+    if (conn->app->on_body) conn->app->on_body(conn->app->ctx, x);
     q5__conn_answered(conn, x);
 }
 
@@ -197,14 +208,16 @@ static void head_complete(q5_conn *conn, q5_exchange *x, q5_msec now) {
     x->bodiless = x->head.method_id == Q5_METHOD_HEAD;
     x->response_close =
         !x->head.keep_alive || conn->drain || conn->requests >= conn->config->requests_max;
-    set_state(conn, Q5_CONN_HANDLING, now);
+    q5__conn_set_state(conn, Q5_CONN_HANDLING, now);
     bool has_body = x->head.chunked || x->head.content_length > 0;
     int status = has_body ? Q5_OK : q5__body_begin(conn, x, now);
     conn->app->on_head(conn->app->ctx, x);
     if (q5__conn_answered(conn, x)) return;
     if (x->response_state != Q5_RESPONSE_NONE) return; /* a stream has begun; no body is read */
     if (has_body) status = q5__body_begin(conn, x, now);
-    if (status == Q5_OK && x->head.expect_continue && x->body_len == 0) send_continue(conn);
+    x->body_waits = x->stream_body && x->head.expect_continue;
+    if (status == Q5_OK && x->head.expect_continue && x->body_len == 0 && !x->stream_body)
+        q5__conn_continue(conn);
     handle_body_status(conn, x, status, now);
 }
 
@@ -216,12 +229,11 @@ static void parse_head(q5_conn *conn, q5_msec now) {
         head_complete(conn, x, now);
     } else {
         x->head.version_minor = 1;
-        fault(conn, status, x->parser.error);
+        q5__conn_fault(conn, status, x->parser.error);
     }
 }
 
-/* So many responses wait for a client that does not read them that it must read first. */
-static bool backlogged(const q5_conn *conn) {
+bool q5__conn_backlogged(const q5_conn *conn) {
     return conn->full || conn->segment_count >= Q5__SEGMENTS_BACKLOG;
 }
 
@@ -237,14 +249,14 @@ static void skip_received(q5_conn *conn, size_t n, q5_msec now) {
     conn->skip_len -= (uint32_t)n;
     if (conn->skip_len) return;
     q5_buf_deinit(&conn->ahead);
-    set_state(conn, Q5_CONN_IDLE, now);
+    q5__conn_set_state(conn, Q5_CONN_IDLE, now);
 }
 
 int q5_conn_recv_space(q5_conn *conn, char **ret_base, size_t *ret_len) {
     switch (conn->state) {
     case Q5_CONN_IDLE:
         if (conn->drain && conn->requests) return Q5_DONE;
-        if (backlogged(conn) || conn->ahead.len) return Q5_AGAIN;
+        if (q5__conn_backlogged(conn) || conn->ahead.len) return Q5_AGAIN;
         if (!begin_exchange(conn)) return Q5_ENOMEM;
         conn->state = Q5_CONN_HEAD;
         break;
@@ -253,9 +265,12 @@ int q5_conn_recv_space(q5_conn *conn, char **ret_base, size_t *ret_len) {
     case Q5_CONN_BODY:
         return q5__body_space(conn->x, ret_base, ret_len);
     case Q5_CONN_HANDLING:
-        return Q5_AGAIN;
+        return q5__body_has_room(conn, conn->x) ? q5__body_space(conn->x, ret_base, ret_len)
+                                                : Q5_AGAIN;
     case Q5_CONN_SKIP:
         return skip_space(conn, ret_base, ret_len);
+    case Q5_CONN_TUNNEL:
+        return q5__tunnel_space(conn, ret_base, ret_len);
     default:
         return Q5_DONE;
     }
@@ -276,8 +291,13 @@ void q5_conn_received(q5_conn *conn, size_t n, q5_msec now) {
     } else if (conn->state == Q5_CONN_BODY) {
         q5_exchange *x = conn->x;
         handle_body_status(conn, x, q5__body_received(conn, x, n, now), now);
+    } else if (conn->state == Q5_CONN_HANDLING) {
+        q5_exchange *x = conn->x;
+        q5__conn_body_status(conn, x, q5__body_received(conn, x, n, now));
     } else if (conn->state == Q5_CONN_SKIP) {
         skip_received(conn, n, now);
+    } else if (conn->state == Q5_CONN_TUNNEL) {
+        q5__tunnel_received(conn, n, now);
     }
     conn->busy = false;
 }
@@ -288,20 +308,21 @@ void q5_conn_release_idle(q5_conn *conn, q5_msec now) {
     conn->x = NULL;
     x->conn = NULL;
     q5_exchange_unref(x);
-    set_state(conn, Q5_CONN_IDLE, now);
+    q5__conn_set_state(conn, Q5_CONN_IDLE, now);
 }
 
 bool q5_conn_resume(q5_conn *conn, q5_msec now) {
-    if (conn->since_is_stale) set_state(conn, conn->state, now);
+    if (conn->since_is_stale) q5__conn_set_state(conn, conn->state, now);
+    if (conn->state == Q5_CONN_HANDLING) q5__body_resume(conn, conn->x, now);
     if (conn->state != Q5_CONN_IDLE) return false;
-    if (conn->ahead.len == 0 || backlogged(conn)) return false;
+    if (conn->ahead.len == 0 || q5__conn_backlogged(conn)) return false;
     conn->busy = true;
     q5_exchange *x = begin_exchange(conn);
     if (!x || q5_buf_append(&x->in, conn->ahead.base, conn->ahead.len)) {
         q5__conn_abandon(conn, Q5_GONE_SHUTDOWN);
     } else {
         conn->ahead.len = 0;
-        set_state(conn, Q5_CONN_HEAD, now);
+        q5__conn_set_state(conn, Q5_CONN_HEAD, now);
         parse_head(conn, now);
         if (conn->ahead.len == 0) q5_buf_deinit(&conn->ahead);
         /* What is missing will not come. */
@@ -313,7 +334,7 @@ bool q5_conn_resume(q5_conn *conn, q5_msec now) {
 }
 
 bool q5_conn_pending(const q5_conn *conn) {
-    return conn->state == Q5_CONN_IDLE && conn->ahead.len != 0 && !backlogged(conn);
+    return conn->state == Q5_CONN_IDLE && conn->ahead.len != 0 && !q5__conn_backlogged(conn);
 }
 
 void q5_conn_eof(q5_conn *conn, q5_msec now) {
@@ -322,11 +343,13 @@ void q5_conn_eof(q5_conn *conn, q5_msec now) {
     const q5_app *app = conn->app;
     bool give_up = true;
     if (conn->state == Q5_CONN_HANDLING)
-        give_up = app->on_eof && app->on_eof(app->ctx, conn->x);
+        give_up = q5__body_streams(conn->x) || (app->on_eof && app->on_eof(app->ctx, conn->x));
     else if (conn->state == Q5_CONN_IDLE)
         give_up = conn->ahead.len == 0;
-    if (give_up) q5__conn_abandon(conn, Q5_GONE_PEER);
-    (void)now;
+    if (conn->state == Q5_CONN_TUNNEL)
+        q5__tunnel_eof(conn, now);
+    else if (give_up)
+        q5__conn_abandon(conn, Q5_GONE_PEER);
     conn->busy = false;
 }
 
@@ -344,57 +367,22 @@ bool q5_conn_finished(const q5_conn *conn) {
     return conn->state == Q5_CONN_END && conn->segment_count == 0;
 }
 
-static void stop_skipping(q5_conn *conn) {
+void q5__conn_stop_skipping(q5_conn *conn) {
     conn->lingers = true;
     conn->state = Q5_CONN_END;
 }
 
 void q5_conn_drain(q5_conn *conn) {
     conn->drain = true;
+    if (conn->state == Q5_CONN_TUNNEL) {
+        q5__tunnel_drain(conn);
+        return;
+    }
     /* The first request of a new connection may be under way; closing now would lose it, while a
      * client knows that a connection it has used may be closed. */
     if (conn->requests == 0) return;
     if (conn->state == Q5_CONN_IDLE) conn->state = Q5_CONN_END;
-    if (conn->state == Q5_CONN_SKIP) stop_skipping(conn);
+    if (conn->state == Q5_CONN_SKIP) q5__conn_stop_skipping(conn);
     if (conn->state == Q5_CONN_HEAD && conn->x->in.len == 0)
         q5__conn_abandon(conn, Q5_GONE_SHUTDOWN);
-}
-
-static q5_msec idle_deadline(const q5_conn *conn) {
-    q5_msec limit = conn->config->keep_alive_msec;
-    return conn->since + (conn->drain && limit > FIRST_REQUEST_MSEC ? FIRST_REQUEST_MSEC : limit);
-}
-
-q5_msec q5_conn_deadline(const q5_conn *conn) {
-    const q5_conn_config *config = conn->config;
-    if (conn->segment_count) return conn->stalled ? conn->stalled + config->write_idle_msec : 0;
-    switch (conn->state) {
-    case Q5_CONN_IDLE:
-        return idle_deadline(conn);
-    case Q5_CONN_HEAD:
-        return conn->x->in.len ? conn->since + config->head_timeout_msec : idle_deadline(conn);
-    case Q5_CONN_BODY:
-        return q5__body_deadline(config, conn->x);
-    case Q5_CONN_SKIP:
-        return conn->since + config->head_timeout_msec;
-    default:
-        return 0;
-    }
-}
-
-void q5_conn_expire(q5_conn *conn, q5_msec now) {
-    q5_msec deadline = q5_conn_deadline(conn);
-    if (deadline == 0 || now < deadline) return;
-    conn->busy = true;
-    if (conn->segment_count) {
-        q5__conn_abandon(conn, Q5_GONE_TIMEOUT);
-        q5__conn_drop_output(conn);
-    } else if (q5_conn_idle(conn)) {
-        q5__conn_abandon(conn, Q5_GONE_TIMEOUT);
-    } else if (conn->state == Q5_CONN_SKIP) {
-        stop_skipping(conn);
-    } else {
-        fault(conn, Q5_ETIMEOUT, 0);
-    }
-    conn->busy = false;
 }

@@ -44,15 +44,21 @@ static void exchange_reset(q5_exchange *x) {
     x->match.route = NULL;
     x->match.param_count = 0;
     x->user = NULL;
+    x->client = NULL;
     x->begin_msec = 0;
     x->begin_usec = 0;
+    x->note = NULL;
+    x->request_id = x->own_line = q5_slice_make(NULL, 0);
     x->status = 0;
     x->sent_len = 0;
     x->response_state = Q5_RESPONSE_NONE;
     x->body_state = Q5_BODY_NONE;
+    x->stream_body = x->body_waits = x->body_continued = false;
+    x->body_error = Q5_OK;
     x->response_close = x->is_detached = x->bodiless = false;
     x->refs = 1;
     x->length = -1;
+    x->keep_alive_msec = 0;
     x->head_len = 0;
     x->in.len = x->body_buf.len = x->out.len = 0;
 }

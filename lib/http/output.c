@@ -113,7 +113,7 @@ void q5_conn_sent(q5_conn *conn, uint64_t n) {
     q5_exchange *x = conn->x;
     if (!conn->full || !has_drained(conn)) return;
     conn->full = false;
-    if (!x || conn->state != Q5_CONN_HANDLING) return;
+    if (!x || (conn->state != Q5_CONN_HANDLING && conn->state != Q5_CONN_TUNNEL)) return;
     conn->busy = true;
     conn->app->on_drain(conn->app->ctx, x);
     q5__conn_answered(conn, x);

@@ -82,8 +82,9 @@ static bool status_is_unframed(int status) {
 static int start(q5_exchange *x, int status, const q5_slice *reason) {
     int rc = check(x, x->response_state == Q5_RESPONSE_NONE);
     if (rc) return rc;
-    if (status < 200 || status > 599) return Q5_EINVAL;
-    rc = q5_buf_reserve(&x->out, HEAD_RESERVE + (reason ? reason->len : 0));
+    bool is_upgrade = status == 101 && x->head.upgrade;
+    if (!is_upgrade && (status < 200 || status > 599)) return Q5_EINVAL;
+    rc = q5_buf_reserve(&x->out, HEAD_RESERVE + (reason ? reason->len : 0) + x->own_line.len);
     if (rc) return cut(x, rc);
     if (status == 200 && !reason)
         put(&x->out, "HTTP/1.1 200 OK\r\nDate: ", 23);
@@ -91,6 +92,7 @@ static int start(q5_exchange *x, int status, const q5_slice *reason) {
         put_status_line(&x->out, status, reason ? *reason : q5_reason_phrase(status));
     put(&x->out, x->conn->config->date, DATE_LEN);
     put(&x->out, "\r\n", 2);
+    if (x->own_line.len) put(&x->out, x->own_line.base, x->own_line.len);
     x->status = status;
     x->response_state = Q5_RESPONSE_HEAD;
     if (status_is_bodiless(status)) x->bodiless = true;
@@ -169,11 +171,26 @@ static bool take_framing_field(q5_exchange *x, q5_slice name, q5_slice value, in
     }
 }
 
+/* Takes the line of that name out of the head that was begun with it. */
+static void replace_own_line(q5_exchange *x, q5_slice name) {
+    q5_slice line = x->own_line;
+    if (line.len <= name.len || line.base[name.len] != ':' ||
+        !q5_slice_ieq(q5_slice_make(line.base, name.len), name))
+        return;
+    char *at = memmem(x->out.base, x->out.len, line.base, line.len);
+    x->own_line.len = 0;
+    if (!at) return;
+    char *rest = at + line.len;
+    memmove(at, rest, (size_t)(x->out.base + x->out.len - rest));
+    x->out.len -= line.len;
+}
+
 int q5_response_field(q5_exchange *x, q5_slice name, q5_slice value) {
     int rc = check(x, x->response_state == Q5_RESPONSE_HEAD);
     if (rc) return rc;
     if (!valid_field(name, value)) return Q5_EHEADER_OUT;
     if (take_framing_field(x, name, value, &rc)) return rc;
+    if (x->own_line.len) replace_own_line(x, name);
     rc = q5_buf_reserve(&x->out, name.len + value.len + 4);
     if (rc) return rc;
     put(&x->out, name.base, name.len);
@@ -226,6 +243,8 @@ static int end_head(q5_exchange *x, int64_t length) {
         x->response_state = Q5_RESPONSE_CHUNKED;
         put(out, "Transfer-Encoding: chunked\r\n", 28);
     }
+    /* "A sender of Upgrade MUST also send an "Upgrade" connection option" (RFC 9110, 7.8). */
+    if (x->status == 426) put(out, "Connection: Upgrade\r\n", 21);
     if (x->conn->drain) x->response_close = true;
     if (x->response_close)
         put(out, "Connection: close\r\n", 19);
@@ -234,6 +253,11 @@ static int end_head(q5_exchange *x, int64_t length) {
     put(out, "\r\n", 2);
     x->length = length;
     return Q5_OK;
+}
+
+/* 101 is for q5_response_upgrade. */
+static bool may_end_head(const q5_exchange *x) {
+    return x->response_state == Q5_RESPONSE_HEAD && x->status >= 200;
 }
 
 static int queue_head(q5_exchange *x) {
@@ -254,7 +278,7 @@ static int64_t whole_length(const q5_exchange *x, q5_slice body) {
 }
 
 int q5_response_send(q5_exchange *x, q5_slice body, q5_release release, void *ctx) {
-    int rc = check(x, x->response_state == Q5_RESPONSE_HEAD);
+    int rc = check(x, may_end_head(x));
     if (!rc) rc = end_head(x, whole_length(x, body));
     if (rc) {
         release_now(release, ctx);
@@ -277,7 +301,7 @@ int q5_response_send(q5_exchange *x, q5_slice body, q5_release release, void *ct
 }
 
 int q5_response_stream(q5_exchange *x, int64_t length) {
-    int rc = check(x, x->response_state == Q5_RESPONSE_HEAD);
+    int rc = check(x, may_end_head(x));
     if (rc) return rc;
     rc = end_head(x, length >= 0 ? length : x->length);
     if (!rc) rc = queue_head(x);
@@ -363,6 +387,7 @@ static int write_segment(q5_exchange *x, const q5_segment *segment) {
     rc = queue_body(x, segment);
     if (rc) return cut(x, rc);
     x->sent_len += segment->len;
+    if (x->keep_alive_msec) x->conn->since_is_stale = true;
     bool full = x->conn->full;
     q5__conn_wake(x->conn);
     return full ? Q5_AGAIN : Q5_OK;
@@ -372,6 +397,16 @@ int q5_response_write(q5_exchange *x, q5_slice data, q5_release release, void *c
     q5_segment segment = {
         .base = data.base, .len = data.len, .fd = -1, .release = release, .ctx = ctx};
     return write_segment(x, &segment);
+}
+
+int q5_response_keep_alive(q5_exchange *x, q5_slice text, q5_msec after) {
+    int rc = check(x, streaming(x) && x->length < 0);
+    if (rc || x->bodiless) return rc;
+    x->keep_alive = text;
+    x->keep_alive_msec = after;
+    x->conn->since_is_stale = true;
+    q5__conn_wake(x->conn);
+    return Q5_OK;
 }
 
 int q5_response_file(q5_exchange *x, int fd, uint64_t offset, uint64_t len, q5_release release,
@@ -406,7 +441,8 @@ void q5_response_abort(q5_exchange *x) {
 static int send_problem(q5_exchange *x, q5_slice detail) {
     q5_buf body;
     q5_buf_init(&body, x->alloc);
-    int rc = q5_problem_write(&body, x->status, q5_reason_phrase(x->status), detail);
+    q5_slice id = x->status >= 500 ? x->request_id : q5_slice_make(NULL, 0);
+    int rc = q5_problem_write(&body, x->status, q5_reason_phrase(x->status), detail, id);
     if (!rc) rc = q5_response_lines(x, Q5_LIT("Content-Type: application/problem+json\r\n"));
     if (rc)
         q5_response_abort(x);

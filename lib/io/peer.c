@@ -77,9 +77,8 @@ static void on_timer(q5_timer *timer, q5_msec now) {
     tell_blocked(peer);
     q5_msec due = q5_conn_deadline(peer->conn);
     if (due && due <= now) {
-        peer->server->stats.timeouts++;
         if (peer->blocked) reset_at_close(peer);
-        q5_conn_expire(peer->conn, now);
+        if (q5_conn_expire(peer->conn, now)) peer->server->stats.timeouts++;
     }
     q5__peer_service(peer);
 }
@@ -373,6 +372,23 @@ static bool format(const struct sockaddr *any, char host[46], uint16_t *ret_port
 bool q5_server_peer(const q5_conn *conn, char host[46], uint16_t *ret_port) {
     const q5__peer *peer = q5_conn_transport(conn);
     return peer && format(&peer->address.any, host, ret_port);
+}
+
+bool q5_server_peer_address(const q5_conn *conn, q5_address *ret_address, uint16_t *ret_port) {
+    const q5__peer *peer = q5_conn_transport(conn);
+    *ret_address = (q5_address){0};
+    if (!peer) return false;
+    const struct sockaddr *any = &peer->address.any;
+    if (any->sa_family == AF_INET) {
+        const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)any;
+        q5_address_make(ret_address, &v4->sin_addr, 4);
+        *ret_port = ntohs(v4->sin_port);
+    } else if (any->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)any;
+        q5_address_make(ret_address, &v6->sin6_addr, 16);
+        *ret_port = ntohs(v6->sin6_port);
+    }
+    return ret_address->len != 0;
 }
 
 bool q5_server_local(const q5_conn *conn, char host[46], uint16_t *ret_port) {

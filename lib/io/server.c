@@ -49,6 +49,11 @@ static void hook_request(void *ctx, q5_exchange *x) {
     server->app.on_request(server->app.ctx, x);
 }
 
+static void hook_body(void *ctx, q5_exchange *x) {
+    q5_server *server = ctx;
+    if (server->app.on_body) server->app.on_body(server->app.ctx, x);
+}
+
 static bool hook_eof(void *ctx, q5_exchange *x) {
     q5_server *server = ctx;
     return server->app.on_eof && server->app.on_eof(server->app.ctx, x);
@@ -226,6 +231,7 @@ q5_server *q5_server_create(q5_poller *poller, const q5_server_config *config, c
     server->hook = (q5_app){.ctx = server,
                             .on_head = hook_head,
                             .on_request = hook_request,
+                            .on_body = hook_body,
                             .on_eof = hook_eof,
                             .on_drain = hook_drain,
                             .on_gone = hook_gone,

@@ -2,6 +2,8 @@
 
 from asyncio import AbstractEventLoop, Future
 from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
     Awaitable,
     Callable,
     Coroutine,
@@ -11,12 +13,12 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextvars import Context
+from contextvars import Context, ContextVar
 from selectors import BaseSelector, SelectorKey
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, Self, TypeVar, overload
 
-from _typeshed import FileDescriptorLike
+from _typeshed import FileDescriptorLike, ReadableBuffer
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
@@ -37,15 +39,360 @@ class Plan:
         reject: Callable[[list[Any], bytes], Any],
         on_error: Callable[[BaseException, Any], tuple[Any, ...]],
         sync: int = 0,
+        guards: tuple[Guard, ...] = (),
+        websocket: tuple[Any, ...] | None = None,
     ) -> Self: ...
     @property
     def handler(self) -> Callable[..., Any]: ...
+    @property
+    def preflights(self) -> bool: ...
     @property
     def kind(self) -> int: ...
     @property
     def body_max(self) -> int: ...
     @property
     def accepts_body(self) -> bool: ...
+    @property
+    def streams_body(self) -> bool: ...
+    route_number: int
+
+class Guard:
+    """What stands before a typed handler; binding/guard.h."""
+
+class StackGuard(Guard):
+    def __new__(
+        cls,
+        *,
+        asks: tuple[Callable[[Any], Any], ...],
+        lines: tuple[tuple[bytes, bytes, bool], ...],
+        lazy: int,
+        session_store: type | None,
+        finish: Callable[..., Any],
+        always_finish: bool,
+    ) -> Self: ...
+
+class PythonGuard(Guard):
+    def __new__(
+        cls,
+        *,
+        before: Callable[[Any], Any] | None = None,
+        after: Callable[[Any, int, list[tuple[str, str]]], None] | None = None,
+    ) -> Self: ...
+
+class Pieces:
+    """How the items of a stream are sent; see api/streams.py."""
+
+    def __new__(
+        cls,
+        kind: int,
+        shape: tuple[Any, ...],
+        encode: Callable[[Any], bytes],
+        convert: Callable[[Any], Any] | None,
+        event_class: type,
+    ) -> Self: ...
+    def __call__(self, item: Any, /) -> bytes: ...
+
+codings: tuple[str, ...]
+
+class Encoder:
+    """A body that is being compressed; binding/encoder.c."""
+
+    def feed(self, data: ReadableBuffer | str, /) -> bytes: ...
+    def flush(self, data: ReadableBuffer | str, /) -> bytes: ...
+    def finish(self) -> bytes: ...
+
+class CompressGuard(Guard):
+    def __new__(
+        cls,
+        *,
+        codings: tuple[str, ...],
+        level: int,
+        min_size: int,
+        types: tuple[bytes, ...],
+        padding: bool,
+        over: Callable[[Iterable[Any], Encoder], Iterator[bytes]],
+        over_async: Callable[[AsyncIterable[Any], Encoder], AsyncIterator[bytes]],
+        in_pieces: Callable[[bytes, Encoder], AsyncIterator[bytes]],
+    ) -> Self: ...
+
+class LimitTable:
+    """What throttles remember of their keys; binding/limit_table.h."""
+
+    def __new__(cls, keys: int, shared: bool) -> Self: ...
+
+class FieldsGuard(Guard):
+    """binding/fields_guard.c."""
+
+    def __new__(cls, plain: bytes, html: bytes) -> Self: ...
+
+class Proxies:
+    """Whom to believe what is forwarded; binding/client.h."""
+
+    def __new__(
+        cls,
+        networks: tuple[str, ...],
+        local: bool,
+        kind: int,
+        claims: tuple[bytes, ...],
+        takes_host: bool,
+    ) -> Self: ...
+    def resolve(
+        self, peer: str, fields: list[tuple[str, str]], /
+    ) -> tuple[str, str, str, list[str], bool]: ...
+
+class CorsGuard(Guard):
+    """binding/cors.h."""
+
+    def __new__(
+        cls,
+        *,
+        exact: tuple[bytes, ...],
+        patterns: tuple[tuple[bytes, bytes], ...],
+        matchers: tuple[Callable[[str], Any], ...],
+        grant: bytes,
+        preflight: bytes,
+        any: bool,
+        echo_headers: bool,
+        private_network: bool,
+    ) -> Self: ...
+    def granted(self, fields: list[tuple[str, str]], preflight: bool, /) -> bytes: ...
+
+class ThrottleGuard(Guard):
+    """binding/throttle.h."""
+
+    def __new__(
+        cls,
+        *,
+        count: int,
+        period_nsec: int,
+        burst: int,
+        by: int,
+        ipv6_bits: int,
+        key_of: Callable[[Any], Any] | None,
+        table: LimitTable | None,
+        ask: Callable[[bytes], Any] | None,
+        secret: bytes,
+        item: bytes,
+        policy: bytes,
+        refusal: bytes,
+        body: bytes,
+    ) -> Self: ...
+
+# --- who asks: auth.c and its kin
+
+class AuthGuard(Guard):
+    """Says who asks; binding/auth.h."""
+
+class AuthCache:
+    def __new__(cls, size_max: int) -> Self: ...
+    def __len__(self) -> int: ...
+    def get(self, digest: bytes, /) -> Any: ...
+    def put(self, digest: bytes, value: Any, seconds: float, /) -> None: ...
+    def drop(self, digest: bytes, /) -> None: ...
+    def clear(self) -> None: ...
+
+class CredentialGuard(AuthGuard):
+    def __new__(
+        cls,
+        *,
+        kind: int,
+        name: bytes,
+        authenticate: Callable[..., Any],
+        unauthorized: tuple[Any, ...],
+        required: bool,
+        takes_request: bool = False,
+        find_user: Callable[[Any], Any] | None = None,
+        digest: Callable[[bytes], Any] | None = None,
+        cache: AuthCache | None = None,
+    ) -> Self: ...
+
+class SessionGuard(AuthGuard):
+    def __new__(
+        cls,
+        *,
+        cookie: bytes,
+        begin: Callable[[Any], Any],
+        finish: Callable[[Any, int, list[Any], bool], Any],
+        unauthorized: tuple[Any, ...],
+        required: bool,
+        in_any: bool = False,
+        always: bool = False,
+    ) -> Self: ...
+
+class AnyGuard(AuthGuard):
+    def __new__(
+        cls, ways: tuple[AuthGuard, ...], *, unauthorized: tuple[Any, ...], required: bool
+    ) -> Self: ...
+
+class JwtKey:
+    def __new__(
+        cls, kind: str, parts: tuple[bytes, ...], alg: str = "", kid: str = "", typ: str = "JWT"
+    ) -> Self: ...
+    @property
+    def alg(self) -> str: ...
+    @property
+    def kid(self) -> str: ...
+    @property
+    def signs(self) -> bool: ...
+    def sign(self, payload: bytes, /) -> str: ...
+
+class Claims(Mapping[str, Any]):
+    """The claims of a verified token: a mapping, decoded when somebody looks."""
+
+    @property
+    def payload(self) -> bytes: ...
+    @property
+    def scopes(self) -> frozenset[str]: ...
+    def __getitem__(self, key: str, /) -> Any: ...
+    def __iter__(self) -> Iterator[str]: ...
+    def __len__(self) -> int: ...
+
+class JwtVerifier:
+    keys: tuple[JwtKey, ...]
+    revoked: frozenset[str]
+    fresh_until: float
+    def __new__(
+        cls,
+        keys: tuple[JwtKey, ...],
+        decode: Callable[[bytes], Any],
+        *,
+        typed: bool = False,
+        issuer: str | None = None,
+        audiences: tuple[str, ...] | None = None,
+        typ: str | None = None,
+        needs_expiry: bool = True,
+        leeway: int = 0,
+        age_max: int = 0,
+        cache_size: int = 0,
+    ) -> Self: ...
+    def verify(self, token: str, now: int | None = None, /) -> tuple[str, Any]: ...
+
+class JwtGuard(AuthGuard):
+    def __new__(
+        cls,
+        verifier: JwtVerifier,
+        unauthorized: tuple[Any, ...],
+        required: bool,
+        refusals: dict[str, tuple[Any, ...]],
+        bad_request: tuple[Any, ...],
+        cross_site: tuple[Any, ...],
+        find_user: Callable[[Any], Any],
+        cookie: bytes | None,
+        same_site: Callable[[Any], bool] | None,
+        renew: Callable[[int, int], Awaitable[int] | None] | None,
+    ) -> Self: ...
+
+class PermissionGuard(Guard):
+    def __new__(
+        cls,
+        tests: tuple[tuple[int, int, int, bool, Any], ...],
+        *,
+        forbidden: tuple[Any, ...],
+        scopes_of: Callable[[Any], Any],
+        defer: Callable[[Any], Any] | None = None,
+        unchecked: Callable[[Any], Any] | None = None,
+    ) -> Self: ...
+
+def set_auth(
+    lazy_user: type[Any],
+    load: Callable[[Any], Any],
+    nobody: Callable[[], Any],
+    attach: Callable[[Any], Any],
+    /,
+) -> None: ...
+
+class ConditionalGuard(Guard):
+    def __new__(
+        cls,
+        *,
+        tag: str,
+        key: bytes,
+        ask: Callable[[Any, dict[str, Any]], Awaitable[Any]] | None,
+        refuse: Callable[[], BaseException],
+    ) -> Self: ...
+
+class Channel:
+    """Events for many at once; see api/channels.py."""
+
+    def __new__(cls, pieces: Pieces, history: int, history_bytes: int, cuts: bool) -> Self: ...
+    def send(self, event: Any, /) -> None: ...
+    def open(self, cls: type[Any], last_event_id: str | None, /) -> Any: ...
+    def close(self) -> None: ...
+    @property
+    def subscribers(self) -> int: ...
+    @property
+    def closed(self) -> bool: ...
+
+class BodySource:
+    """A request's body, taken while it comes; see api/bodies.py."""
+
+    def take(self, size: int, /) -> bytes | None: ...
+    def set_wake(self, wake: Callable[[], object], /) -> bool: ...
+    @property
+    def fault(self) -> tuple[int, str] | None: ...
+    @property
+    def content_type(self) -> str: ...
+
+class Subscription:
+    def take(self) -> list[Any] | None: ...
+    def set_wake(self, wake: Callable[[], object] | None, /) -> bool: ...
+    @property
+    def pieces(self) -> Pieces: ...
+    @property
+    def missed(self) -> int: ...
+
+class ResponseStore:
+    def __new__(
+        cls,
+        *,
+        bytes_max: int,
+        count_max: int,
+        tag_key: bytes,
+        wake: Callable[[list[Any], bool], None],
+    ) -> Self: ...
+    def invalidate(self, *tags: str) -> None: ...
+    def clear(self) -> None: ...
+    def stats(self) -> dict[str, int]: ...
+
+class CacheGuard(Guard):
+    def __new__(
+        cls,
+        *,
+        store: ResponseStore,
+        secret: bytes,
+        scope: str,
+        vary: tuple[bytes, ...],
+        seconds: float,
+        stale_seconds: float,
+        by_user: bool,
+        public: bool,
+        tags: tuple[str, ...] | Callable[[Any, dict[str, Any]], tuple[str, ...]],
+        lines: bytes,
+        control: bytes,
+        tag_field: str | None,
+        wait: Callable[[list[Any]], Awaitable[bool]],
+        load: Callable[[bytes, tuple[str, ...]], Awaitable[Any]] | None,
+        save: Callable[[bytes, Any, Any], None] | None,
+        asave: Callable[[bytes, Any, Any], Awaitable[None]] | None,
+        context: Callable[[], str] | None,
+        separator: str,
+    ) -> Self: ...
+
+class IdempotentGuard(Guard):
+    def __new__(
+        cls,
+        *,
+        field: bytes,
+        scope: str,
+        secret: bytes,
+        body_max: int,
+        required: bool,
+        of_anybody: bool,
+        begin: Callable[[bytes, bytes], Awaitable[tuple[int, Any]]],
+        finish: Callable[[bytes, bytes, str, Any], None],
+        afinish: Callable[[bytes, bytes, str, Any], Awaitable[None]],
+        refuse: Callable[[int], BaseException],
+    ) -> Self: ...
 
 class Router:
     def __new__(cls) -> Self: ...
@@ -68,14 +415,43 @@ class Call:
     ) -> Self: ...
     @property
     def kind(self) -> int: ...
+    @property
+    def later(self) -> Any: ...
+    def before(self) -> tuple[Any, ...] | None: ...
+    def resume(self, result: Any, /) -> tuple[Any, ...] | None: ...
+    def after(self, answer: tuple[Any, ...] | None, may_block: bool, /) -> tuple[Any, ...]: ...
     def invoke(self) -> Any: ...
     def encode(self, result: Any, /) -> tuple[Any, ...]: ...
     def fail(self, exception: BaseException, /) -> tuple[Any, ...]: ...
+
+# --- middleware_segment.c, middleware_view.c
+
+class Segment:
+    def __new__(
+        cls,
+        steps: tuple[tuple[Any, ...], ...],
+        get_response: Callable[[Any], Any],
+        handler: Any,
+        raises: bool,
+    ) -> Self: ...
+    def __call__(self, request: Any) -> Any: ...
+    def enter(self, request: Any, at: int, /) -> tuple[int, Any, Callable[..., Any] | None]: ...
+    def leave(
+        self, request: Any, response: Any, at: int, /
+    ) -> tuple[int, Any, Callable[..., Any] | None]: ...
+
+class CsrfView:
+    def __new__(cls, instance: Any) -> Self: ...
+    def __call__(self, request: Any, callback: Any, args: Any, kwargs: Any, /) -> Any: ...
+    def passes(self, request: Any, callback: Any, /) -> bool: ...
 
 # --- requests: request.c
 
 class Request:
     """One request as it came in. Made by the server alone."""
+
+    _lazy: int
+    _session_store: Any
 
     @property
     def method(self) -> str: ...
@@ -83,6 +459,8 @@ class Request:
     def raw_path(self) -> bytes: ...
     @property
     def path(self) -> str: ...
+    @property
+    def request_id(self) -> str: ...
     @property
     def query_string(self) -> bytes: ...
     @property
@@ -99,6 +477,8 @@ class Request:
     def body_len(self) -> int: ...
     @property
     def is_gone(self) -> bool: ...
+    @property
+    def is_doubted(self) -> bool: ...
     def __copy__(self) -> Self: ...
     def field(self, name: str, /) -> str | None: ...
     def body_bytes(self) -> bytes: ...
@@ -108,6 +488,47 @@ class Request:
 
 def set_request_class(cls: type[Request], /) -> None: ...
 def keep_freed_memory(size: int, /) -> None: ...
+
+# --- request ids and traces: trace.c, trace_type.c
+
+class Trace:
+    @property
+    def request_id(self) -> str: ...
+    @property
+    def trace_id(self) -> str: ...
+    @property
+    def span_id(self) -> str: ...
+    @property
+    def parent_id(self) -> str | None: ...
+    @property
+    def sampled(self) -> bool: ...
+    @property
+    def flags(self) -> int: ...
+    @property
+    def traceparent(self) -> str: ...
+    @property
+    def tracestate(self) -> str: ...
+    @property
+    def begin_ns(self) -> int: ...
+
+trace_var: ContextVar[Trace]
+
+# --- metrics: metrics.c, server_metrics.c
+
+class Metrics:
+    def __new__(
+        cls,
+        names: tuple[str, ...],
+        patterns: dict[Any, int | None],
+        by_text: dict[str, int],
+        slots: int,
+    ) -> Self: ...
+    def claim(self) -> bool: ...
+    def release(self, pid: int, /) -> None: ...
+    def text(self, openmetrics: bool = False, /) -> bytes: ...
+    def rows(
+        self,
+    ) -> list[tuple[str, str, tuple[int, ...], tuple[int, ...], int, int, int]]: ...
 
 # --- watching: watch.c
 
@@ -175,15 +596,35 @@ class Server:
     @property
     def drained(self) -> bool: ...
     def accept_on(self, fd: int, /) -> None: ...
+    def trust(self, proxies: Proxies | None, /) -> None: ...
     def drain(self) -> None: ...
     def abort(self) -> None: ...
     def close(self) -> None: ...
     def stats(self) -> dict[str, int]: ...
     def memory_connection(self) -> Any: ...
+    def trace(self, name: str, trust: bool, seed: bytes, /) -> None: ...
+    def spans(
+        self,
+        finish: Callable[[list[tuple[Any, ...]]], object],
+        context_class: type,
+        variable: ContextVar[Any],
+        bound: int | None,
+        obeys_parent: bool,
+        /,
+    ) -> None: ...
+    def measure(
+        self, metrics: Metrics, path: str, allow: list[str] | None, counts: bool, /
+    ) -> None: ...
 
 class Stream:
     def write(self, chunk: bytes | str, /) -> bool: ...
     def drained(self) -> Future[None]: ...
+
+class WebSocket:
+    """Base of quintette.WebSocket, which says what its methods do."""
+
+def set_websocket_classes(socket: type[WebSocket], closed: type[Exception], /) -> None: ...
+def websocket_broadcast(sockets: Iterable[WebSocket], message: Any, /) -> int: ...
 
 # --- Django's request path: django_*.c
 

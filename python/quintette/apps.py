@@ -3,6 +3,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from types import ModuleType, TracebackType
 
 from django.apps import AppConfig
@@ -22,13 +23,18 @@ class QuintetteConfig(AppConfig):
             sys.excepthook = _survive
 
     def ready(self) -> None:
+        from quintette import checks as project_checks
+        from quintette.auth.checks import check_tokens
         from quintette.db.shapes.checks import check_shapes
 
         self._watch_queries()
         checks.register(check_settings)
+        checks.register(check_traffic)
         checks.register(check_databases)
         checks.register(check_compiled)
         checks.register(check_shapes)
+        project_checks.register()
+        checks.register(check_tokens)
         if sys.excepthook is _survive:
             sys.excepthook = sys.__excepthook__
 
@@ -43,13 +49,35 @@ class QuintetteConfig(AppConfig):
 def check_settings(
     app_configs: Sequence[AppConfig] | None, **kwargs: object
 ) -> list[checks.CheckMessage]:
-    from quintette.conf import get_settings
+    from quintette.conf import SettingsError, get_settings
 
     try:
         get_settings()
-    except ImproperlyConfigured as error:
-        return [checks.Error(str(error), id="quintette.E001")]
+    except SettingsError as error:
+        return [checks.Error(fault, id="quintette.E001") for fault in error.faults]
     return []
+
+
+def check_traffic(
+    app_configs: Sequence[AppConfig] | None, **kwargs: object
+) -> list[checks.CheckMessage]:
+    """Values that are of the right type, and mean nothing."""
+    from quintette.conf import SettingsError, get_settings
+    from quintette.traffic.project import project_cors, project_guards
+    from quintette.traffic.proxies import proxies_of
+
+    try:
+        settings = get_settings()
+    except SettingsError:
+        return []  # check_settings says what is wrong
+    found: list[checks.CheckMessage] = []
+    cors = project_cors if settings.cors else project_guards
+    for build in (partial(proxies_of, settings), cors):
+        try:
+            build()
+        except ImproperlyConfigured as error:
+            found.append(checks.Error(str(error), id="quintette.E020"))
+    return found
 
 
 def check_databases(

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from functools import lru_cache
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Literal
 
 import msgspec
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from msgspec import Meta
+
+from quintette.faulty import faults
 
 # Processes of a server, threads of a process; the upper bounds are those of the server in C.
 COUNT_MAX = 1024
@@ -20,7 +21,30 @@ DAY_SECONDS = 86_400
 Count = Annotated[int, Meta(ge=1, le=COUNT_MAX)]
 Bytes = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 BytesPerSecond = Annotated[int, Meta(ge=0, le=2**30)]
+# Not one that frames the message.
+_FRAMING = "(?i:connection|content-length|date|keep-alive|transfer-encoding)"
+FieldName = Annotated[str, Meta(pattern=rf"^(?!{_FRAMING}\Z)[A-Za-z0-9-]{{1,64}}\Z")]
 Seconds = Annotated[float, Meta(gt=0, le=DAY_SECONDS)]
+
+
+class CorsSettings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
+    """``QUINTETTE["CORS"]``; quintette.traffic.CORS says what each means. None: its default."""
+
+    origins: list[str] = []
+    origin_regexes: list[str] = []
+    methods: list[str] | None = None
+    headers: list[str] | None = None
+    credentials: bool = False
+    max_age: int | None = None
+    expose: list[str] = []
+    private_network: bool = False
+
+
+class MetricsSettings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
+    """``QUINTETTE["METRICS"]``."""
+
+    path: Annotated[str, Meta(pattern=r"^/[!-~]{0,255}\Z")] = "/metrics"
+    allow: Annotated[tuple[str, ...], Meta(max_length=64)] = ("127.0.0.1", "::1")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
@@ -32,10 +56,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     sync_views: Literal["thread", "greenlet", "inline"] = "thread"
     backlog: Annotated[int, Meta(ge=1, le=65_535)] = 2048
     drain_seconds: Annotated[float, Meta(ge=0, le=DAY_SECONDS)] = 30.0
+    lifespan_seconds: Annotated[float, Meta(gt=0, le=DAY_SECONDS)] = 30.0
 
     # Logs
     access_log: bool = True
     log_format: Literal["auto", "text", "json"] = "auto"
+    request_id_header: FieldName | None = "X-Request-ID"
+    request_id_trust: bool = False
+
+    # Seen from outside
+    metrics: MetricsSettings | None = None
+    opentelemetry: bool = False
+
+    # Proxies in front: networks, or "unix"
+    trusted_proxies: Annotated[list[str], Meta(max_length=1000)] | None = None
+    forwarded_header: Literal["X-Forwarded-For", "Forwarded"] = "X-Forwarded-For"
+
+    # Of the whole project, by quintette.middleware.CORSMiddleware
+    cors: CorsSettings | None = None
 
     # Queries
     watch_queries: bool | None = None
@@ -66,7 +104,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     requests_per_connection: Annotated[int, Meta(ge=1, le=2**32 - 1)] = 1000
     connections_max: Annotated[int, Meta(ge=1, le=2**20)] = 10_000
     memory_max_bytes: Bytes | None = None
+    response_cache_bytes: Bytes = 64 * 1024 * 1024
     allow_underscore_headers: bool = False
+
+    # WebSockets
+    websocket_message_bytes: Annotated[int, Meta(ge=1, le=2**30)] = 1024 * 1024
+    websocket_fragments: Annotated[int, Meta(ge=1, le=2**20)] = 1024
+    websocket_ping_seconds: Seconds = 20.0
+    websocket_pong_seconds: Seconds = 20.0
+    websocket_close_seconds: Seconds = 5.0
+    websocket_compression: bool = True
 
     def worker_count(self) -> int:
         return _cpus() if self.workers == "auto" else self.workers
@@ -91,6 +138,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
             "requests_max": self.requests_per_connection,
             "connections_max": self.connections_max,
             "allow_underscore": int(self.allow_underscore_headers),
+            "websocket_message_max": self.websocket_message_bytes,
+            "websocket_fragments_max": self.websocket_fragments,
+            "websocket_ping_msec": _msec(self.websocket_ping_seconds),
+            "websocket_pong_msec": _msec(self.websocket_pong_seconds),
+            "websocket_close_msec": _msec(self.websocket_close_seconds),
+            "websocket_compress": int(self.websocket_compression),
         }
         if self.memory_max_bytes is not None:
             limits["memory_max"] = self.memory_max_bytes
@@ -102,49 +155,26 @@ def get_settings() -> Settings:
     return _read()
 
 
+class SettingsError(ImproperlyConfigured):
+    """``faults``: each key that is wrong, in a sentence."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
 def parse(value: object) -> Settings:
     if not isinstance(value, dict):
-        raise ImproperlyConfigured(f"QUINTETTE must be a dict, not {type(value).__name__}.")
-    known = [field.encode_name for field in msgspec.structs.fields(Settings)]
-    for key in value:
-        if key not in known:
-            close = difflib.get_close_matches(str(key).upper(), known, n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
-            raise ImproperlyConfigured(f"QUINTETTE has an unknown key {key!r}.{hint}")
-    try:
-        return msgspec.convert(value, Settings)
-    except msgspec.ValidationError as error:
-        raise ImproperlyConfigured(_explain(str(error), value)) from None
+        raise SettingsError([f"QUINTETTE must be a dict, not {type(value).__name__}."])
+    found = faults(value, Settings, "QUINTETTE")
+    if found:
+        raise SettingsError(found)
+    return msgspec.convert(value, Settings)
 
 
 @lru_cache(maxsize=1)
 def _read() -> Settings:
     return parse(getattr(django_settings, "QUINTETTE", {}))
-
-
-def _explain(message: str, value: dict[Any, Any]) -> str:
-    # msgspec says "Expected `int` >= 1 - at `$.WORKERS`".
-    reason, _, place = message.rpartition(" - at ")
-    key = place.strip("`").removeprefix("$.")
-    reason = reason.replace("`", "")
-    reason = reason.replace("null", "None")
-    if reason.startswith("Invalid enum value") or (_words(key) and " got " in reason):
-        reason = f"expected {_alternatives(key)}"
-    got = f" (it is {value[key]!r})" if key in value else ""
-    return f"QUINTETTE[{key!r}]: {reason[:1].lower()}{reason[1:]}{got}."
-
-
-def _words(key: str) -> list[str]:
-    """The words that a setting may be."""
-    kind = get_type_hints(Settings)[key.lower()]
-    literals = [part for part in (kind, *get_args(kind)) if get_origin(part) is Literal]
-    return [word for literal in literals for word in get_args(literal)]
-
-
-def _alternatives(key: str) -> str:
-    words = ", ".join(map(repr, _words(key)))
-    only_words = get_origin(get_type_hints(Settings)[key.lower()]) is Literal
-    return f"one of {words}" if only_words else f"int or {words}"
 
 
 def _cpus() -> int:

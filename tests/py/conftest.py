@@ -11,10 +11,13 @@ if not settings.configured:
         ALLOWED_HOSTS=["*"],
         INSTALLED_APPS=[
             "quintette",
+            "quintette.apikeys",
+            "quintette.idempotency",
             "django.contrib.contenttypes",
             "django.contrib.auth",
             "django.contrib.sessions",
             "django.contrib.staticfiles",
+            "quintette.auth",
         ],
         DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
         ROOT_URLCONF="urls",

@@ -41,7 +41,14 @@ def run(path: Path, database: Path) -> None:
     settings.configure(
         ALLOWED_HOSTS=["testserver"],
         DATABASES={"default": {"ENGINE": "quintette.db.sqlite3", "NAME": str(database)}},
-        INSTALLED_APPS=["quintette", "django.contrib.contenttypes", "django.contrib.auth"],
+        INSTALLED_APPS=[
+            "quintette",
+            "quintette.apikeys",
+            "quintette.auth",
+            "django.contrib.contenttypes",
+            "django.contrib.auth",
+            "django.contrib.sessions",
+        ],
         ROOT_URLCONF="__main__",
         SECRET_KEY="for the documentation's tests",
     )

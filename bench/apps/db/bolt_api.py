@@ -21,7 +21,7 @@ api = BoltAPI(
     compression=False,
     validate_response=False,
     openapi_config=OpenAPIConfig(title="Bench", version="1", enabled=False),
-    django_middleware=os.environ.get("BENCH_MIDDLEWARE") == "session",
+    django_middleware=os.environ.get("BENCH_MIDDLEWARE") in ("session", "default"),
 )
 
 

@@ -6,12 +6,13 @@ No types of results, as in the other applications that return dicts: one would h
 from __future__ import annotations
 
 from django.db import transaction
+from django.http import HttpRequest
 from django.urls import path
 
 from bench.apps.db import async_queries as queries
 from bench.apps.db import async_views, data
 from bench.apps.db.models import Counter
-from bench.apps.db.queries import counters
+from bench.apps.db.queries import counters, user_of
 from quintette import API
 
 api = API(title="Bench", version="1")
@@ -55,6 +56,11 @@ async def update10():
             row.number += 1
         await Counter.objects.abulk_update(rows, ["number"])
     return {"updated": len(rows)}
+
+
+@api.get("/typed-me")
+async def typed_me(request: HttpRequest):
+    return user_of(await request.auser())
 
 
 urlpatterns = [

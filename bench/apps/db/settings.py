@@ -3,7 +3,8 @@
 ``BENCH_DATABASE`` is ``postgresql`` or ``sqlite``; ``BENCH_ENGINE`` whose back end (``django``,
 ``quintette`` or ``async_backend``); ``BENCH_POOL`` is ``on`` where threads come and go, so that a
 connection of each thread's own would not last; ``BENCH_MIDDLEWARE`` is ``session`` for the case
-with a user.
+with a user, ``default`` for that behind the classes of ``startproject``; ``BENCH_SESSIONS`` is
+``cached`` there.
 """
 
 from __future__ import annotations
@@ -49,15 +50,17 @@ INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
+    "django.contrib.messages",
     "bench.apps.db",
 ]
 ROOT_URLCONF = "bench.apps.db.urls"
-MIDDLEWARE = (
-    [
+if os.environ.get("BENCH_MIDDLEWARE") == "session":
+    MIDDLEWARE = [
         "django.contrib.sessions.middleware.SessionMiddleware",
         "django.contrib.auth.middleware.AuthenticationMiddleware",
     ]
-    if os.environ.get("BENCH_MIDDLEWARE") == "session"
-    else []
-)
+if os.environ.get("BENCH_SESSIONS") == "cached":
+    # In the worker's own memory: what is compared is not a network's cache.
+    SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import msgspec
 
+from quintette._quintette import trace_var
+
 BODY: Final = 0  # status, fields, body
 STREAM: Final = 1  # status, fields, iterator, is_async, closer or None
 # status, fields, file object, offset, length, closer or None; where preconditions and ranges are to
@@ -76,5 +78,8 @@ def problem(
         document["errors"] = errors
     if extra:
         document.update(extra)
+    if status >= 500 and (trace := trace_var.get(None)) is not None:
+        # What went wrong is in the log, under this id.
+        document.setdefault("request_id", trace.request_id)
     fields = [("Content-Type", "application/problem+json"), *checked_fields(headers)]
     return BODY, status, fields, _encode(document)

@@ -18,6 +18,7 @@ from asgiref.sync import sync_to_async
 from quintette.api.markers import MISSING, Dependency
 from quintette.api.results import aevaluated, evaluated
 from quintette.api.signature import Parameter, Signature, is_async, is_in_loop, read, refuse
+from quintette.api.streams import Held, HeldInThread, is_streamed
 
 _DEPTH_MAX = 32
 
@@ -100,17 +101,28 @@ def flatten(
 ) -> Flat:
     signature = read(function, path_names, methods, scope)
     handler_is_async = is_async(function)
-    if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
-        refuse(function, "", "a handler that yields: return Stream(...) of a generator instead")
+    # Such a call runs nothing of the handler yet.
+    is_async_stream = inspect.isasyncgenfunction(inspect.unwrap(function))
+    is_stream = is_async_stream or inspect.isgeneratorfunction(inspect.unwrap(function))
+    if is_stream and not is_streamed(signature.result):
+        refuse(
+            function,
+            "",
+            "a handler that yields: declare EventStream[...] or JSONLines[...] as its result, or "
+            "return Stream(...) of a generator",
+        )
     if not signature.dependencies and not extra:
         parameters = sorted(signature.parameters, key=lambda parameter: parameter.keyword_only)
-        return Flat(function, parameters, signature.result, handler_is_async, is_in_loop(function))
+        in_loop = is_async_stream or is_in_loop(function)
+        return Flat(function, parameters, signature.result, handler_is_async, in_loop)
     flattening = _Flattening(path_names, methods, scope)
     for dependency in extra:
         flattening.add(dependency, (), function, "")
     handler = _Node(function, flattening.arguments_of(signature, ()), "result")
-    wrapper_is_async = handler_is_async or any(node.is_async for node in flattening.nodes)
-    wrapper = _compile(flattening, handler, wrapper_is_async)
+    wrapper_is_async = (
+        handler_is_async or is_async_stream or any(node.is_async for node in flattening.nodes)
+    )
+    wrapper = _compile(flattening, handler, wrapper_is_async, is_stream)
     parameters = [
         Parameter(p.name, p.source, p.type, p.default, p.marker, keyword_only=False)
         for p in flattening.parameters
@@ -119,7 +131,9 @@ def flatten(
     return Flat(wrapper, parameters, signature.result, wrapper_is_async, runs_in_loop)
 
 
-def _compile(flattening: _Flattening, handler: _Node, wrapper_is_async: bool) -> Callable[..., Any]:
+def _compile(
+    flattening: _Flattening, handler: _Node, wrapper_is_async: bool, is_stream: bool
+) -> Callable[..., Any]:
     names = ", ".join(f"p{index}" for index in range(len(flattening.parameters)))
     stacked = any(node.yields for node in flattening.nodes)
     scope: dict[str, Any] = {
@@ -135,11 +149,20 @@ def _compile(flattening: _Flattening, handler: _Node, wrapper_is_async: bool) ->
             else f"{indent}with ExitStack() as stack:"
         )
         indent *= 2
-    for index, node in enumerate([*flattening.nodes, handler]):
+    for index, node in enumerate(flattening.nodes):
         lines.append(
             f"{indent}{node.variable} = {_call(node, f'f{index}', scope, wrapper_is_async)}"
         )
-    if stacked:
+    called = (
+        _call_plainly(handler, "handler", scope)
+        if is_stream
+        else _call(handler, "handler", scope, wrapper_is_async)
+    )
+    lines.append(f"{indent}{handler.variable} = {called}")
+    if stacked and is_stream:
+        scope["Held"] = Held if wrapper_is_async else HeldInThread
+        lines.append(f"{indent}return Held(stack.pop_all(), {handler.variable})")
+    elif stacked:
         scope["evaluated"] = aevaluated if wrapper_is_async else evaluated
         wait = "await " if wrapper_is_async else ""
         lines.append(f"{indent}return {wait}evaluated({handler.variable})")
@@ -151,6 +174,11 @@ def _compile(flattening: _Flattening, handler: _Node, wrapper_is_async: bool) ->
     wrapper.__qualname__ = getattr(handler.call, "__qualname__", wrapper.__name__)
     wrapper.__module__ = handler.call.__module__
     return wrapper
+
+
+def _call_plainly(node: _Node, name: str, scope: dict[str, Any]) -> str:
+    scope[name] = node.call
+    return f"{name}({', '.join(f'{keyword}={variable}' for keyword, variable in node.arguments)})"
 
 
 def _call(node: _Node, name: str, scope: dict[str, Any], awaits: bool) -> str:

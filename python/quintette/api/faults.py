@@ -37,6 +37,7 @@ _NAMES = {
     Source.FILE: "file",
     Source.BODY: "body",
     Source.BODY_FIELD: "body",
+    Source.AUTH: "auth",
 }
 
 Fault = tuple[int, int, int, Any, BaseException | None, int]

@@ -19,30 +19,9 @@ from django.urls.resolvers import RoutePattern
 
 from quintette import _quintette
 from quintette.api.patterns import BUILT_IN, Pattern, PatternError, Segment, parse
+from quintette.api.plans import THREAD
 from quintette.api.view import Endpoint
-
-# Django's own middleware that only handlers notice which take the request.
-_REQUEST_MIDDLEWARE = frozenset(
-    {
-        "django.contrib.auth.middleware.AuthenticationMiddleware",
-        "django.contrib.auth.middleware.RemoteUserMiddleware",
-        "django.contrib.messages.middleware.MessageMiddleware",
-        "django.contrib.sessions.middleware.SessionMiddleware",
-        "django.contrib.sites.middleware.CurrentSiteMiddleware",
-    }
-)
-# Django's own middleware that an API does without: it is about pages and their fields.
-_RESPONSE_MIDDLEWARE = frozenset(
-    {
-        "django.middleware.clickjacking.XFrameOptionsMiddleware",
-        "django.middleware.common.CommonMiddleware",
-        "django.middleware.csrf.CsrfViewMiddleware",
-        "django.middleware.gzip.GZipMiddleware",
-        "django.middleware.http.ConditionalGetMiddleware",
-        "django.middleware.locale.LocaleMiddleware",
-        "django.middleware.security.SecurityMiddleware",
-    }
-)
+from quintette.server import stack
 
 
 @dataclass(frozen=True)
@@ -50,6 +29,7 @@ class Lifted:
     method: str
     path: str
     name: str
+    plan: _quintette.Plan
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -230,20 +210,17 @@ def _regex(piece: list[Segment]) -> str:
 
 
 def _around(endpoint: Endpoint) -> str:
-    """What Django would run around the view and the server would not."""
-    for name in settings.MIDDLEWARE if endpoint.middleware is not False else ():
-        if endpoint.middleware or _is_needed(name, endpoint):
-            return f"{name} would be skipped (see API(middleware=...))"
+    """What Django would run around the view and the server cannot."""
+    for served in endpoint.routes.values():
+        mounted = served.mounted
+        in_thread = mounted.builder.kind == THREAD
+        reason = stack.reason_to_keep(mounted.middleware, mounted.takes_request, in_thread)
+        if reason:
+            return reason
     for alias, database in settings.DATABASES.items():
         if database.get("ATOMIC_REQUESTS") and alias not in endpoint.non_atomic:
             return f"ATOMIC_REQUESTS is set for the database {alias!r}"
     return ""
-
-
-def _is_needed(name: str, endpoint: Endpoint) -> bool:
-    if name in _REQUEST_MIDDLEWARE:
-        return endpoint.takes_request
-    return name not in _RESPONSE_MIDDLEWARE and not name.startswith("quintette.")
 
 
 def _missing(leaf: _Leaf, endpoint: Endpoint) -> str:
@@ -279,10 +256,11 @@ def _add(
         if served.mounted.pattern != own or (method, path) in done:
             continue  # lifted with the URL pattern that has its names
         done.add((method, path))
-        plan = served.builder.build(pattern.names, served.on_error)
+        around = [stack.Stack(served.mounted.middleware)]
+        plan = served.mounted.plan(pattern.names, served.on_error, around)
         for prefix in _script_prefixes():
             router.add(method, prefix + path, plan)
-        report.routes.append(Lifted(method, path, served.mounted.route.name))
+        report.routes.append(Lifted(method, path, served.mounted.route.name, plan))
 
 
 def _script_prefixes() -> list[str]:

@@ -40,6 +40,9 @@ class Source(IntEnum):
     BODY = 6
     BODY_FIELD = 7
     REQUEST = 8
+    AUTH = 9
+    SOCKET = 10
+    AFTER = 11
 
 
 @dataclass(frozen=True)

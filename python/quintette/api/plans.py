@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -12,7 +12,9 @@ from django.urls.converters import get_converters
 from msgspec import inspect
 
 from quintette import _quintette
-from quintette.api import answer, faults, text, types
+from quintette.api import answer, faults, handshake, text, types
+from quintette.api.after import AfterResponse
+from quintette.api.bodies import is_body_stream, json_decoder, stream_maker
 from quintette.api.depends import Flat
 from quintette.api.encoding import encode_json
 from quintette.api.files import Upload
@@ -21,22 +23,27 @@ from quintette.api.patterns import BUILT_IN, Pattern
 from quintette.api.responses import pull
 from quintette.api.results import Finish, is_undeclared, shape_of
 from quintette.api.signature import Parameter, refuse
+from quintette.api.websockets import messages_of
 from quintette.concurrency.views import place_of
 
 # Shared with binding/plan_data.h.
 _ONE, _MANY, _GROUP = range(3)
 _TO_STR, _TO_INT, _TO_FLOAT, _TO_BOOL, _TO_CALL = range(5)
 _LOW_OPEN, _HIGH_OPEN, _EMPTY_UNSET, _GROUP_OPEN, _SLASHES = 4, 8, 16, 32, 64
-_MEDIA_NONE, _MEDIA_JSON, _MEDIA_FORM, _MEDIA_ANY = range(4)
+_MEDIA_NONE, _MEDIA_JSON, _MEDIA_FORM, _MEDIA_ANY, _MEDIA_STREAM = range(5)
 _MEDIA_NAMES = (
     "",
     "application/json",
     "application/x-www-form-urlencoded or multipart/form-data",
     "",
+    "",
 )
 
 # Shared with binding/plan.h.
 ASYNC, LOOP, THREAD = range(3)
+
+# Of parameters that say who asks.
+_WHO = ("user", "auth")
 
 PARAMETERS_MAX = 62
 _SCALARS = {str: _TO_STR, int: _TO_INT, float: _TO_FLOAT, bool: _TO_BOOL}
@@ -46,7 +53,7 @@ class _Conversion(NamedTuple):
     arity: int = _ONE
     conversion: int = _TO_STR
     flags: int = 0
-    convert: Callable[[Any], Any] | None = None
+    convert: Callable[..., Any] | None = None
     fields: dict[str, bool] | None = None
     low: int | float | None = None
     high: int | float | None = None
@@ -60,6 +67,8 @@ class Options(NamedTuple):
     status: int | None = None
     headers: answer.Fields = []
     body_max: int = 0
+    middleware: bool | Sequence[str] | None = None
+    websocket: handshake.Opening | None = None
 
 
 OnError = Callable[[BaseException, Any], answer.Answer]
@@ -80,6 +89,11 @@ class Builder:
         self.media = self._media()
         self._conversions = [self._conversion(parameter) for parameter in flat.parameters]
         self._finish = self._make_finish()
+        self._websocket = self._make_websocket()
+
+    @property
+    def streams_body(self) -> bool:
+        return self.media == _MEDIA_STREAM
 
     @property
     def path_names(self) -> list[str]:
@@ -91,7 +105,12 @@ class Builder:
         ]
         return [*self._pattern.names, *dict.fromkeys(extra)]
 
-    def build(self, path_names: Iterable[str], on_error: OnError) -> _quintette.Plan:
+    def build(
+        self,
+        path_names: Iterable[str],
+        on_error: OnError,
+        guards: tuple[_quintette.Guard, ...] = (),
+    ) -> _quintette.Plan:
         positions = {name: index for index, name in enumerate(path_names)}
         rows: list[tuple[Any, ...]] = []
         explained: dict[int, faults.Explained] = {}
@@ -100,12 +119,12 @@ class Builder:
             zip(self.flat.parameters, self._conversions, strict=True)
         ):
             source = Source.BODY_FIELD if parameter in embedded else parameter.source
-            index = positions[parameter.key] if source is Source.PATH else slot
+            index = _index(source, parameter, positions, slot)
             rows.append(_row(source, slot, index, parameter, conversion))
             explained[slot] = _explained(source, parameter, conversion)
         if embedded:
             slot = len(rows)
-            rows.append(_body_row(slot, _body_decoder(self._body_type)))
+            rows.append(_body_row(slot, json_decoder(self._body_type)))
             explained[slot] = faults.Explained(Source.BODY, (), None, self._body_type)
         rows.sort(key=lambda row: row[0])
         keywords = tuple(p.name for p in self.flat.parameters if p.keyword_only)
@@ -120,7 +139,32 @@ class Builder:
             reject=faults.Reject(explained, _MEDIA_NAMES[self.media]),
             on_error=on_error,
             sync=place_of(self.function),
+            guards=guards,
+            websocket=self._websocket,
         )
+
+    # --- WebSockets ---
+
+    def _make_websocket(self) -> tuple[Any, ...] | None:
+        opening = self._options.websocket
+        sockets = [p for p in self.flat.parameters if p.source is Source.SOCKET]
+        if opening is None:
+            if sockets:
+                refuse(self.function, sockets[0].name, "only @api.websocket() routes have one")
+            return None
+        if self.kind != ASYNC:
+            refuse(self.function, "", "a WebSocket's handler is `async def`")
+        if not sockets:
+            refuse(
+                self.function, "", "a WebSocket's handler takes one: `socket: WebSocket[In, Out]`"
+            )
+        kinds = {messages_of(parameter.type) for parameter in sockets}
+        if len(kinds) > 1:
+            refuse(self.function, sockets[0].name, "differs in its messages from a dependency's")
+        try:
+            return handshake.compiled(opening, *kinds.pop(), json_decoder)
+        except TypeError as error:
+            refuse(self.function, sockets[0].name, str(error))
 
     # --- the body ---
 
@@ -148,6 +192,11 @@ class Builder:
             return _MEDIA_NONE
         if len(bodies) == 1 and types.strip(bodies[0].type) in (bytes, str):
             return _MEDIA_ANY
+        streams = [p for p in bodies if is_body_stream(p.type)]
+        if streams and len(bodies) > 1:
+            refuse(self.function, streams[0].name, "takes the whole body, but is not alone")
+        if streams:
+            return _MEDIA_STREAM
         embedded = self._embedded()
         if embedded:
             self._body_type = _embedding(self.function, embedded)
@@ -173,15 +222,21 @@ class Builder:
 
     def _conversion_of(self, parameter: Parameter) -> _Conversion:
         source, tp = parameter.source, parameter.type
-        if source is Source.REQUEST:
+        if source in (Source.REQUEST, Source.AUTH, Source.SOCKET):
             return _Conversion()
+        if source is Source.AFTER:
+            return _Conversion(conversion=_TO_CALL, convert=AfterResponse)
         if source is Source.FILE:
             return _file_conversion(tp)
         if source is Source.BODY:
             if self.media == _MEDIA_ANY:
                 is_str = types.strip(tp) is str
                 return _Conversion(convert=_decode_utf8 if is_str else None)
-            return _Conversion(conversion=_TO_CALL, convert=_body_decoder(tp))
+            if self.media == _MEDIA_STREAM:
+                return _Conversion(
+                    conversion=_TO_CALL, convert=stream_maker(tp, self._options.body_max)
+                )
+            return _Conversion(conversion=_TO_CALL, convert=json_decoder(tp))
         inner, _ = types.without_none(tp)
         if types.is_object(inner):
             if source is Source.PATH:
@@ -248,6 +303,14 @@ class Builder:
             self._finish,
             pull,
         )
+
+
+def _index(source: Source, parameter: Parameter, positions: dict[str, int], slot: int) -> int:
+    if source is Source.PATH:
+        return positions[parameter.key]
+    if source is Source.AUTH:
+        return _WHO.index(parameter.key)
+    return slot
 
 
 # --- rows -------------------------------------------------------------------------------
@@ -416,13 +479,6 @@ def _decode_utf8(body: bytes) -> str:
 
 
 # --- bodies -----------------------------------------------------------------------------
-
-
-def _body_decoder(tp: Any) -> Callable[[Any], Any]:
-    if types.is_pydantic(tp):
-        validate: Callable[[Any], Any] = types.class_of(tp).model_validate_json
-        return validate
-    return msgspec.json.Decoder(tp).decode
 
 
 def _embedding(function: Any, parameters: list[Parameter]) -> Any:

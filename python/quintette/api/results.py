@@ -44,7 +44,9 @@ def shape_of(tp: Any) -> Shape:
     """Results of this shape are encoded as they are: they hold nothing that is not declared."""
     if is_undeclared(tp):
         return (_PLAIN, msgspec.Struct, ())
-    if is_response(tp):
+    from quintette.api.streams import is_streamed
+
+    if is_response(tp) or is_streamed(tp):
         return NEVER
     return _shape(tp, ())
 
@@ -224,12 +226,15 @@ class Finish:
         from quintette.db.shapes.answering import Answering
 
         self._selected = Answering(Any if self._undeclared else tp)
+        from quintette.api.streams import Streaming, is_streamed
+
+        self._streaming = Streaming(tp, status, fields) if is_streamed(tp) else None
         self._only_response = not self._undeclared and is_response(tp)
         self._adapter: Any = None
         self._project: Project | None = None
         self._fast = False
         self._empty = not self._undeclared and types.strip(tp) in (None, type(None))
-        if self._undeclared or self._only_response or self._empty:
+        if self._undeclared or self._only_response or self._empty or self._streaming:
             return
         if _has_pydantic(tp):
             import pydantic
@@ -241,9 +246,11 @@ class Finish:
 
     def __call__(self, result: Any) -> answer.Answer:
         if isinstance(result, Response):
-            return result.answer()
+            return self._streaming.of(result) if self._streaming else result.answer()
         if isinstance(result, HttpResponseBase):
             return answer.DJANGO, result
+        if self._streaming:
+            return self._streaming.made_of(result)
         selected = self._selected(result)
         if selected is not None:
             return self._answer_selected(selected)

@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import sys
 import types
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypedDict, TypeVar, Unpack
+from typing import Any, Literal, TypedDict, TypeVar, Unpack
 
 from asgiref.sync import async_to_sync
 from django.http import HttpRequest
 from django.urls import URLPattern, path
 
+from quintette import _quintette, lifespan
 from quintette.api import answer, patterns
 from quintette.api import types as api_types
 from quintette.api.depends import Flat, flatten
 from quintette.api.encoding import encode_json
 from quintette.api.errors import RegistrationError, answer_to
+from quintette.api.guards import Guard, GuardedRoute, checked, combined, compiled
+from quintette.api.handshake import Opening
 from quintette.api.markers import Dependency, Source
 from quintette.api.patterns import Pattern, PatternError
-from quintette.api.plans import Builder, Options
+from quintette.api.plans import Builder, OnError, Options
 from quintette.api.responses import Answered, Headers
 from quintette.api.results import Finish, aevaluated
 from quintette.api.signature import is_async, place_of, refuse
+from quintette.api.streams import loop_runs
 from quintette.api.view import METHODS, Endpoint
+from quintette.traffic.project import project_guards
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -42,6 +46,7 @@ class Route:
     options: Options
     depends: tuple[Dependency, ...]
     scope: dict[str, Any] | None
+    guards: tuple[Guard, ...] = ()
     tags: tuple[str, ...] = ()
     summary: str = ""
     description: str = ""
@@ -56,6 +61,45 @@ class Mounted:
     pattern: Pattern
     builder: Builder
     tags: tuple[str, ...]
+    guards: tuple[Guard, ...]
+    """Of the route and of all that it is in."""
+    middleware: bool | Sequence[str] | None = None
+    """Of the route, else of the API."""
+
+    @property
+    def takes_request(self) -> bool:
+        return any(item.source is Source.REQUEST for item in self.builder.flat.parameters)
+
+    @property
+    def takes_user(self) -> bool:
+        return any(item.source is Source.AUTH for item in self.builder.flat.parameters)
+
+    def plan(
+        self, path_names: Iterable[str], on_error: OnError, around: Sequence[Guard] = ()
+    ) -> _quintette.Plan:
+        """A new plan, with guards of whoever serves it beside its own."""
+        route = self.route
+        own = combined(project_guards(self.middleware), (*around, *self.guards))
+        guards = (*own, *self._implied())
+        guarded = GuardedRoute(
+            route.function,
+            route.methods,
+            self.pattern.django,
+            route.name,
+            self.takes_request,
+            guards,
+            self.takes_user,
+            self.builder.streams_body,
+        )
+        return self.builder.build(path_names, on_error, compiled(guards, guarded))
+
+    def _implied(self) -> tuple[Guard, ...]:
+        """Guards without which the handler's parameters could not be filled in."""
+        if not self.takes_user:
+            return ()
+        from quintette.auth.current import guards_for
+
+        return guards_for(self.builder.flat.parameters)
 
 
 @dataclass
@@ -63,6 +107,7 @@ class _Inclusion:
     router: Router
     prefix: Pattern
     tags: tuple[str, ...] = field(default=())
+    guards: tuple[Guard, ...] = ()
 
 
 class RouteOptions(TypedDict, total=False):
@@ -76,6 +121,10 @@ class RouteOptions(TypedDict, total=False):
     """Bytes; 0: the project's ``BODY_MAX_BYTES``."""
     tags: Sequence[str]
     depends: Sequence[Any]
+    guards: Sequence[Any]
+    """Of ``quintette.Guard``; beside those of the router and API."""
+    middleware: bool | Sequence[str] | None
+    """See ``API``; None: as the API says."""
     summary: str | None
     description: str | None
     deprecated: bool
@@ -85,20 +134,33 @@ class Router:
     """Routes under a common prefix, to be included in an API or another router."""
 
     def __init__(
-        self, prefix: str = "", *, tags: Sequence[str] = (), depends: Sequence[Any] = ()
+        self,
+        prefix: str = "",
+        *,
+        tags: Sequence[str] = (),
+        depends: Sequence[Any] = (),
+        guards: Sequence[Any] = (),
     ) -> None:
+        self._guards = checked(guards)
         self._prefix = _parse(prefix)
         self._tags = tuple(tags)
         self._depends = _dependencies(depends)
         self._routes: list[Route | _Inclusion] = []
         self._sealed = False
 
-    def include(self, router: Router, prefix: str = "", *, tags: Sequence[str] = ()) -> None:
+    def include(
+        self,
+        router: Router,
+        prefix: str = "",
+        *,
+        tags: Sequence[str] = (),
+        guards: Sequence[Any] = (),
+    ) -> None:
         """Takes over all routes of another router, those included that it is still to get."""
         self._check_open(f"include({router!r})")
         if router is self or isinstance(router, API):
             raise RegistrationError("an API is mounted in a URLconf, only routers are included")
-        self._routes.append(_Inclusion(router, _parse(prefix), tuple(tags)))
+        self._routes.append(_Inclusion(router, _parse(prefix), tuple(tags), checked(guards)))
 
     def route(
         self,
@@ -111,9 +173,12 @@ class Router:
         body_max: int = 0,
         tags: Sequence[str] = (),
         depends: Sequence[Any] = (),
+        guards: Sequence[Any] = (),
+        middleware: bool | Sequence[str] | None = None,
         summary: str | None = None,
         description: str | None = None,
         deprecated: bool = False,
+        websocket: Opening | None = None,
     ) -> Callable[[F], F]:
         """Registers the decorated function, which stays as it is."""
         verbs = tuple(dict.fromkeys(method.upper() for method in methods))
@@ -130,9 +195,11 @@ class Router:
                 flat = flatten(function, names, frozenset(verbs), extra, scope)
                 pattern = pattern.infer(_path_types(flat))
                 fields = answer.checked_fields(headers)
+                if websocket is not None:
+                    websocket.check()
             except (PatternError, ValueError) as error:
                 raise RegistrationError(f"{place_of(function)}: {error}") from error
-            options = Options(status, fields, body_max)
+            options = Options(status, fields, body_max, middleware, websocket)
             _check_path(function, flat, pattern)
             Builder(function, flat, pattern, options)  # for its errors
             self._routes.append(
@@ -145,6 +212,7 @@ class Router:
                     options,
                     extra,
                     scope,
+                    checked(guards),
                     tuple(tags),
                     summary if summary is not None else summary_,
                     description if description is not None else description_,
@@ -184,6 +252,22 @@ class Router:
         """The QUERY method: safe as GET, with a body."""
         return self.route(path, methods=("QUERY",), **options)
 
+    def websocket(
+        self,
+        path: str,
+        *,
+        origins: Sequence[str] = (),
+        subprotocols: Sequence[str] = (),
+        compression: bool | Literal["context"] = True,
+        **options: Unpack[RouteOptions],
+    ) -> Callable[[F], F]:
+        """A WebSocket, under ``manage.py serve``. Pages of the same host may open it, and those of
+        ``origins`` and ``CSRF_TRUSTED_ORIGINS``; ``"*"`` is any. Of ``subprotocols`` the first that
+        the client offers is agreed on. ``compression="context"`` keeps what messages had from one
+        to the next, which makes them smaller and each connection some 40 to 70 KB larger."""
+        opening = Opening(tuple(origins), tuple(subprotocols), compression)
+        return self.route(path, methods=("GET",), websocket=opening, **options)
+
     def _check_open(self, what: str) -> None:
         if self._sealed:
             raise RegistrationError(
@@ -192,15 +276,23 @@ class Router:
             )
 
     def _collect(
-        self, prefix: Pattern, tags: tuple[str, ...], depends: tuple[Dependency, ...]
+        self,
+        prefix: Pattern,
+        tags: tuple[str, ...],
+        depends: tuple[Dependency, ...],
+        guards: tuple[Guard, ...],
     ) -> Iterable[Mounted]:
         self._sealed = True
+        guards = combined(guards, self._guards)
         prefix = prefix + self._prefix
         tags = (*tags, *self._tags)
         for item in self._routes:
             if isinstance(item, _Inclusion):
                 yield from item.router._collect(
-                    prefix + item.prefix, (*tags, *item.tags), (*depends, *self._depends)
+                    prefix + item.prefix,
+                    (*tags, *item.tags),
+                    (*depends, *self._depends),
+                    combined(guards, item.guards),
                 )
                 continue
             pattern = prefix + item.pattern
@@ -217,7 +309,8 @@ class Router:
             pattern = pattern.infer(_path_types(flat))
             _check_path(item.function, flat, pattern)
             builder = Builder(item.function, flat, pattern, item.options)
-            yield Mounted(item, pattern, builder, tuple(dict.fromkeys((*tags, *item.tags))))
+            all_tags = tuple(dict.fromkeys((*tags, *item.tags)))
+            yield Mounted(item, pattern, builder, all_tags, combined(guards, item.guards))
 
 
 ExceptionHandler = Callable[..., Any]
@@ -235,14 +328,17 @@ class API(Router):
         prefix: str = "",
         tags: Sequence[str] = (),
         depends: Sequence[Any] = (),
+        guards: Sequence[Any] = (),
         app_name: str | None = None,
         namespace: str | None = None,
-        middleware: bool | None = None,
+        middleware: bool | Sequence[str] | None = None,
     ) -> None:
-        """``middleware`` tells ``serve`` what of the project's middleware the API needs. True: all;
-        False: none; None: what is not Django's own, and for handlers that take the request what
-        adds sessions and users to it. Routes that need some are answered through Django."""
-        super().__init__(prefix, tags=tags, depends=depends)
+        """``middleware`` says which of the project's ``MIDDLEWARE`` the routes are behind under
+        ``serve``. None: all but what is about pages (compression, conditional requests, broken
+        links), and where the handler does not take the request, what is about requests. True: all;
+        False: none; or the dotted names of some. Django's own runs in C; a route that is to be
+        behind other middleware is answered through Django's handler. Other servers run all."""
+        super().__init__(prefix, tags=tags, depends=depends, guards=guards)
         if namespace and not app_name:
             raise RegistrationError("a namespace needs an app_name, as in Django's include()")
         self.title = title
@@ -253,6 +349,11 @@ class API(Router):
         self.namespace = namespace
         self._handlers: dict[type[BaseException], ExceptionHandler] = {}
         self._finish = Finish(Any, 200, [("Content-Type", "application/json")], is_async=False)
+        hooks = lifespan.Hooks()
+        self.hooks = hooks
+        self.on_startup = hooks.on_startup
+        self.on_shutdown = hooks.on_shutdown
+        self.lifespan = hooks.lifespan
         self._mounted: list[Mounted] | None = None
         self._urls: list[URLPattern] | None = None
 
@@ -274,12 +375,16 @@ class API(Router):
     def routes(self) -> list[Mounted]:
         """All routes with their whole paths; nothing can be registered any more."""
         if self._mounted is None:
-            self._mounted = list(self._collect(Pattern(()), (), ()))
+            self._mounted = list(self._collect(Pattern(()), (), (), ()))
+            for mounted in self._mounted:
+                own = mounted.route.options.middleware
+                mounted.middleware = self.middleware if own is None else own
         return self._mounted
 
     @property
     def urls(self) -> tuple[list[URLPattern], str | None, str | None]:
         """For ``path()``."""
+        lifespan.mount(self.hooks)
         if self._urls is None:
             self._urls = list(_url_patterns(self))
         return self._urls, self.app_name, self.namespace
@@ -299,7 +404,7 @@ class API(Router):
                 return self._answer(handler(request, error))
             except Exception as another:
                 return answer_to(another, request)
-        if _loop_runs():
+        if loop_runs():
             return answer.AWAIT, self._ask_async(handler, error, request)
         return async_to_sync(self._ask_async)(handler, error, request).answer()
 
@@ -318,15 +423,6 @@ class API(Router):
         if made[0] != answer.VALUE:
             return made
         return answer.BODY, 200, [("Content-Type", "application/json")], encode_json(made[1])
-
-
-def _loop_runs() -> bool:
-    """In this thread, so that a coroutine can be awaited."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
 
 
 def _scope_of(frame: types.FrameType) -> dict[str, Any] | None:
@@ -396,7 +492,7 @@ def _url_patterns(api: API) -> Iterable[URLPattern]:
     entries: dict[tuple[str, str], tuple[Endpoint, Mounted]] = {}
     for mounted in api.routes:
         shape = mounted.pattern.shape
-        endpoint = endpoints.setdefault(shape, Endpoint(mounted.pattern, api.middleware))
+        endpoint = endpoints.setdefault(shape, Endpoint(mounted.pattern))
         for method in mounted.route.methods:
             if method in endpoint.routes:
                 other = endpoint.routes[method].builder.function

@@ -14,6 +14,8 @@ from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest
 
 from quintette.api import types
+from quintette.api.after import AfterResponse
+from quintette.api.bodies import is_body_stream
 from quintette.api.errors import RegistrationError
 from quintette.api.markers import (
     MARKER_FUNCTIONS,
@@ -22,6 +24,7 @@ from quintette.api.markers import (
     Marker,
     Source,
 )
+from quintette.api.websockets import is_socket
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -217,13 +220,19 @@ def _parameter(
 ) -> Parameter:
     if marker is not None:
         source = marker.source
+    elif annotation is not MISSING and is_socket(annotation):
+        source = Source.SOCKET
+    elif types.class_of(annotation) is AfterResponse:
+        source = Source.AFTER
     elif _is_request(name, annotation):
         source = Source.REQUEST
     elif name in path_names:
         source = Source.PATH
     elif annotation is not MISSING and _is_file(annotation):
         source = Source.FILE
-    elif annotation is not MISSING and types.contains_object(annotation):
+    elif annotation is not MISSING and (
+        is_body_stream(annotation) or types.contains_object(annotation)
+    ):
         if not methods & BODY_METHODS:
             refuse(
                 function,
@@ -236,6 +245,8 @@ def _parameter(
         source = Source.QUERY
     if source is Source.PATH and default is not MISSING:
         refuse(function, name, "a piece of the path has no default")
+    if source is Source.AUTH and default is MISSING and types.without_none(annotation)[1]:
+        default = None  # nobody
     tp = str if annotation is MISSING else annotation
     if marker is not None:
         tp = _constrain(function, name, tp, marker)

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import IO, TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import async_to_sync, sync_to_async
 from django.core.exceptions import BadRequest, DisallowedHost
 from django.core.handlers.asgi import ASGIRequest
 from django.core.handlers.wsgi import WSGIRequest
@@ -21,13 +21,13 @@ from django.http.response import HttpResponseBase
 from django.urls import URLPattern
 from django.urls.converters import get_converters
 
-from quintette import _quintette
-from quintette.api import answer
+from quintette import _quintette, _streams
+from quintette.api import answer, csrf, handshake
 from quintette.api.errors import HTTPError, answer_to
-from quintette.api.markers import Source
 from quintette.api.patterns import Pattern
 from quintette.api.plans import ASYNC, THREAD, OnError
 from quintette.api.responses import pull
+from quintette.api.streams import KEEP_ALIVE
 from quintette.conf import get_settings
 
 if TYPE_CHECKING:
@@ -48,15 +48,14 @@ class Served:
         self.builder = mounted.builder
         self.on_error = on_error
         self.path_names = mounted.builder.path_names
-        self.plan = mounted.builder.build(self.path_names, on_error)
+        self.plan = mounted.plan(self.path_names, on_error)
 
 
 class Endpoint:
     """All methods of one path."""
 
-    def __init__(self, pattern: Pattern, middleware: bool | None) -> None:
+    def __init__(self, pattern: Pattern) -> None:
         self.pattern = pattern
-        self.middleware = middleware
         self.routes: dict[str, Served] = {}
         self.wider: list[URLPattern] = []
         """URL patterns behind this one: one that matches the same path may have the method."""
@@ -66,11 +65,7 @@ class Endpoint:
 
     @property
     def takes_request(self) -> bool:
-        return any(
-            parameter.source is Source.REQUEST
-            for served in self.routes.values()
-            for parameter in served.builder.flat.parameters
-        )
+        return any(served.mounted.takes_request for served in self.routes.values())
 
     @property
     def non_atomic(self) -> set[str]:
@@ -84,6 +79,15 @@ class Endpoint:
     def find(self, method: str | None) -> Served | None:
         served = self.routes.get(method or "")
         return self.routes.get("GET") if served is None and method == "HEAD" else served
+
+    def answers(self, request: HttpRequest) -> Served | None:
+        """The route that is asked. A browser's preflight is for the guards of the one that it asks
+        about, should one of them answer it; as the server in C has it."""
+        served = self.find(request.method)
+        if served is not None or request.method != "OPTIONS" or "Origin" not in request.headers:
+            return served
+        served = self.find(request.headers.get("Access-Control-Request-Method"))
+        return served if served is not None and served.plan.preflights else None
 
     def view(self, pattern: Pattern) -> Callable[..., Any]:
         """For a URL pattern, whose names for the pieces of the path may be its own."""
@@ -102,13 +106,26 @@ class Endpoint:
 
     def _sync_view(self, pattern: Pattern) -> Callable[..., Any]:
         def view(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
+            withheld = self._withhold(request)
+            if withheld is not None:
+                return withheld.give_back(answered(request, **kwargs))
+            return answered(request, **kwargs)
+
+        def answered(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
             call = self._prepare(request, pattern, kwargs)
-            return _respond(request, call if isinstance(call, tuple) else _run(call))
+            made = call if isinstance(call, tuple) else _run(call)
+            return _with_after(_respond(request, made), call)
 
         return view
 
     def _async_view(self, pattern: Pattern) -> Callable[..., Any]:
         async def view(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
+            withheld = self._withhold(request)
+            if withheld is not None:
+                return withheld.give_back(await answered(request, **kwargs))
+            return await answered(request, **kwargs)
+
+        async def answered(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
             call = self._prepare(request, pattern, kwargs)
             if isinstance(call, tuple):
                 made: answer.Answer = call
@@ -118,11 +135,18 @@ class Endpoint:
                 made = await sync_to_async(_run)(call)
             else:
                 made = await _run_here(call)
-            if made[0] == answer.AWAIT:  # an asynchronous exception handler
-                made = (await made[1]).answer()
-            return _respond(request, made)
+            return _with_after(_respond(request, made), call)
 
         return view
+
+    def _withhold(self, request: HttpRequest) -> csrf.Withheld | None:
+        """Under our own server the request does it itself, once it is asked (http/lazy.py)."""
+        served = self.find(request.method)
+        if served is None or not served.mounted.takes_request:
+            return None
+        if not csrf.concerns(served.mounted.middleware, request.method):
+            return None
+        return csrf.Withheld(request)
 
     def _prepare(
         self, request: HttpRequest, pattern: Pattern, kwargs: dict[str, Any]
@@ -132,16 +156,18 @@ class Endpoint:
             request.get_host()
         except DisallowedHost as error:
             return _refuse_host(error, request)
-        served = self.find(request.method)
+        served = self.answers(request)
         if served is None:
             return self._leave(request, pattern, kwargs)
+        if served.mounted.route.options.websocket is not None:
+            return handshake.elsewhere("upgrade" in request.headers.get("Connection", "").lower())
         try:
             return _quintette.Call(
                 plan=served.plan,
                 method=request.method or "GET",
                 target=b"/?" + _query_of(request),
                 fields=_fields_of(request),
-                body=_body_of(request, served.plan) if served.plan.accepts_body else b"",
+                body=_body_of(request, served.plan),
                 request=request,
                 params=self._params(served, pattern, kwargs),
             )
@@ -164,7 +190,7 @@ class Endpoint:
                 continue
             view: Any = url.callback
             endpoint: Endpoint = view.quintette_endpoint
-            if endpoint.find(request.method) is not None:
+            if endpoint.answers(request) is not None:
                 values = {**outer, **match.kwargs}
                 return endpoint._prepare(request, view.quintette_pattern, values)
             methods |= set(endpoint.routes)
@@ -233,6 +259,8 @@ def _fields_of(request: HttpRequest) -> list[tuple[bytes, bytes]]:
 
 
 def _body_of(request: HttpRequest, plan: _quintette.Plan) -> bytes:
+    if not plan.accepts_body or plan.streams_body:
+        return b""
     size_max = plan.body_max or get_settings().body_max_bytes
     length = request.META.get("CONTENT_LENGTH") or "0"
     if length.isdecimal() and int(length) > size_max:
@@ -254,10 +282,19 @@ def _body_of(request: HttpRequest, plan: _quintette.Plan) -> bytes:
 
 def _run(call: _quintette.Call) -> answer.Answer:
     try:
-        return call.encode(call.invoke())
+        made = call.before()
+        while made is not None and made[0] == answer.AWAIT:
+            made = call.resume(async_to_sync(_await)(made[1]))
+        if made is None:
+            made = call.encode(call.invoke())
     except Exception as error:
         _roll_back()
-        return call.fail(error)
+        made = call.fail(error)
+    return call.after(made, True)
+
+
+async def _await(awaitable: Any) -> Any:
+    return await awaitable
 
 
 def _roll_back() -> None:
@@ -267,26 +304,49 @@ def _roll_back() -> None:
             connection.set_rollback(True)
 
 
+async def _before(call: _quintette.Call) -> answer.Answer | None:
+    made = call.before()
+    while made is not None and made[0] == answer.AWAIT:
+        made = call.resume(await made[1])
+    return made
+
+
+async def _after(call: _quintette.Call, made: answer.Answer) -> answer.Answer:
+    if made[0] == answer.AWAIT:  # an asynchronous exception handler
+        made = (await made[1]).answer()
+    made = call.after(made, False)
+    while made[0] == answer.AWAIT:
+        await made[1]
+        made = call.after(None, False)
+    return made
+
+
+async def _encoded(call: _quintette.Call, made: answer.Answer) -> answer.Answer:
+    while made[0] == answer.AWAIT:
+        made = call.encode(await made[1])
+    return made
+
+
 async def _run_here(call: _quintette.Call) -> answer.Answer:
     """A `def` on the loop; its result may be one that is to be awaited."""
     try:
-        made = call.encode(call.invoke())
-        while made[0] == answer.AWAIT:
-            made = call.encode(await made[1])
-        return made
+        made = await _before(call)
+        if made is None:
+            made = await _encoded(call, call.encode(call.invoke()))
     except Exception as error:
         _roll_back()
-        return call.fail(error)
+        made = call.fail(error)
+    return await _after(call, made)
 
 
 async def _run_async(call: _quintette.Call) -> answer.Answer:
     try:
-        made = call.encode(await call.invoke())
-        while made[0] == answer.AWAIT:
-            made = call.encode(await made[1])
-        return made
+        made = await _before(call)
+        if made is None:
+            made = await _encoded(call, call.encode(await call.invoke()))
     except Exception as error:
-        return call.fail(error)
+        made = call.fail(error)
+    return await _after(call, made)
 
 
 # --- the response -----------------------------------------------------------------------
@@ -314,6 +374,85 @@ def _respond_with_file(status: int, file: IO[bytes], offset: int, size: int) -> 
     return response
 
 
+def _closed(source: Any, is_async: bool) -> Any:
+    """Of a body that is not wanted, which may have no end: nothing."""
+    return _close_async(source) if is_async else iter(())
+
+
+async def _close_async(source: Any) -> AsyncIterator[bytes]:
+    aclose = getattr(source, "aclose", None)
+    if aclose is not None:
+        await aclose()
+    return
+    yield b""
+
+
+def _bare(
+    source: Any,
+    is_async: bool,
+    closer: Any,
+    pieces: Callable[[Any], bytes] | None = None,
+    keep_alive_ms: int = 0,
+    prelude: bytes | None = None,
+    encoder: _quintette.Encoder | None = None,
+) -> Any:
+    """Items as bytes, and these compressed."""
+    if pieces is None:
+        return source
+    if is_async:
+        made = _items_async(source, pieces, keep_alive_ms, prelude)
+        return made if encoder is None else _streams.encoded_async(made, encoder)
+    items = _items(source, pieces, prelude)
+    return items if encoder is None else _streams.encoded(items, encoder)
+
+
+def _items(
+    source: Iterator[Any], pieces: Callable[[Any], bytes], prelude: bytes | None
+) -> Iterator[bytes]:
+    if prelude:
+        yield prelude
+    yield from map(pieces, source)
+
+
+async def _items_async(
+    source: AsyncIterator[Any],
+    pieces: Callable[[Any], bytes],
+    keep_alive_ms: int,
+    prelude: bytes | None,
+) -> AsyncIterator[bytes]:
+    if prelude:
+        yield prelude
+    timeout = keep_alive_ms / 1000 or None
+    iterator = aiter(source)
+    coming: asyncio.Future[Any] | None = None
+    try:
+        while True:
+            coming = coming or asyncio.ensure_future(_next(iterator))
+            done, _ = await asyncio.wait([coming], timeout=timeout)
+            if not done:
+                yield KEEP_ALIVE
+                continue
+            item = coming.result()
+            coming = None
+            if item is _END:
+                return
+            yield pieces(item)
+    finally:
+        if coming is not None:
+            coming.cancel()
+            await asyncio.wait([coming])
+        aclose = getattr(source, "aclose", None)
+        if aclose is not None:
+            await aclose()
+
+
+_END = object()
+
+
+async def _next(iterator: AsyncIterator[Any]) -> Any:
+    return await anext(iterator, _END)
+
+
 def _stream(request: HttpRequest, pieces: Any, is_async: bool) -> Any:
     """Piece by piece everywhere; Django would collect what is not of its server's kind first."""
     if isinstance(request, ASGIRequest) and not is_async:
@@ -339,14 +478,44 @@ def _step(pieces: AsyncIterator[Any]) -> Iterator[Any]:
                 runner.run(aclose())
 
 
+def _adopt(response: Any, *changed: Any) -> HttpResponseBase:
+    """A Django response, and what guards have made of it: status, fields, body, stream."""
+    if changed:
+        status, fields, body, stream, _ = changed
+        response.status_code = status
+        response.headers._store.clear()
+        for name, value in fields:
+            if name.lower() != "set-cookie":
+                response[name] = value
+            elif value not in {morsel.OutputString() for morsel in response.cookies.values()}:
+                response.cookies.load(value)
+        if body is not None:
+            response.content = body
+        elif not response.streaming:
+            response.content = b""
+        elif stream is not None:
+            response.streaming_content = stream
+    return cast("HttpResponseBase", response)
+
+
+def _with_after(
+    response: HttpResponseBase, call: _quintette.Call | answer.Answer
+) -> HttpResponseBase:
+    """Servers close a response when it has left."""
+    if not isinstance(call, tuple) and call.later is not None:
+        cast("Any", response)._resource_closers.append(call.later.close)
+    return response
+
+
 def _respond(request: HttpRequest, made: answer.Answer) -> HttpResponseBase:
     kind = made[0]
     if kind == answer.DJANGO:
-        response: HttpResponseBase = made[1]
-        return response
+        return _adopt(made[1], *made[2:])
     _, status, fields, content, *rest = made
+    response: HttpResponseBase
     if kind == answer.STREAM:
-        response = StreamingHttpResponse(_stream(request, content, *rest[:1]), status=status)
+        pieces = _bare(content, *rest) if request.method != "HEAD" else _closed(content, rest[0])
+        response = StreamingHttpResponse(_stream(request, pieces, rest[0]), status=status)
         if rest[1] is not None:
             cast("Any", response)._resource_closers.append(rest[1].close)
     elif kind == answer.FILE:

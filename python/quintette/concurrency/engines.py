@@ -45,21 +45,39 @@ def of_function(func: Callable[..., Any]) -> bool:
 
 
 def of_session(func: Callable[..., Any]) -> bool:
-    """A method of a session store: one that is kept in the database, and nowhere else."""
-    from django.contrib.sessions.backends.cached_db import SessionStore as CachedSessionStore
-    from django.contrib.sessions.backends.db import SessionStore
+    """A method of a session store."""
+    return waits_for_session(getattr(func, "__self__", None))
 
-    store = getattr(func, "__self__", None)
+
+def waits_for_session(store: Any) -> bool:
+    """One that is kept in the database, in this process's memory or in its cookie."""
+    from django.contrib.sessions.backends import cache, cached_db, db, signed_cookies
+
+    if type(store) in (cache.SessionStore, cached_db.SessionStore):
+        return all_wait() and waits_for_cache(store._cache)
+    if type(store) is signed_cookies.SessionStore:
+        return True
     return (
-        all_wait() and isinstance(store, SessionStore) and not isinstance(store, CachedSessionStore)
+        all_wait()
+        and isinstance(store, db.SessionStore)
+        and not isinstance(store, cached_db.SessionStore)
     )
 
 
 def of_cache(func: Callable[..., Any]) -> bool:
-    """A method of a cache: one that is kept in a database table."""
-    from django.core.cache.backends.db import BaseDatabaseCache
+    """A method of a cache."""
+    return waits_for_cache(getattr(func, "__self__", None))
 
-    return all_wait() and isinstance(getattr(func, "__self__", None), BaseDatabaseCache)
+
+def waits_for_cache(cache: Any) -> bool:
+    """One that is kept in a database table, or in this process's memory."""
+    from django.core.cache.backends.db import BaseDatabaseCache
+    from django.core.cache.backends.dummy import DummyCache
+    from django.core.cache.backends.locmem import LocMemCache
+
+    if type(cache) in (LocMemCache, DummyCache):
+        return True
+    return all_wait() and isinstance(cache, BaseDatabaseCache)
 
 
 def _iterated(func: Any) -> Any:

@@ -11,7 +11,9 @@ first access stores it in the instance, and assignment works as on any attribute
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from copy import copy, deepcopy
+from functools import partial
 from io import BytesIO, RawIOBase
 from typing import IO, Any
 
@@ -23,10 +25,24 @@ from django.utils.datastructures import MultiValueDict
 from django.utils.functional import cached_property
 
 from quintette import _quintette
+from quintette.auth.users import LazyUser, auser
+from quintette.http import lazy
 
 _wire_method = _quintette.Request.method.__get__
 _wire_path = _quintette.Request.path.__get__
+_wire_request_id = _quintette.Request.request_id.__get__
 _wire_scheme = _quintette.Request.scheme.__get__
+
+
+class _Overridable:
+    """A property that the instance may have a value for."""
+
+    def __init__(self, get: Callable[[Any], Any]) -> None:
+        self._get = get
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        return self if instance is None else self._get(instance)
+
 
 # Bytes of a spooled body that are read ahead.
 _READ_AHEAD = 64 * 1024
@@ -73,11 +89,22 @@ class Request(_quintette.Request, HttpRequest):
         other.__dict__.update(deepcopy(attributes, memo))
         return other
 
+    # --- of middleware
+
+    session = lazy.Lazy(lazy.SESSION, lazy.session)
+    user = lazy.Lazy(lazy.USER, lazy.user)
+    _messages = lazy.Lazy(lazy.MESSAGES, lazy.messages)
+
     # --- request line
 
     @cached_property
     def method(self) -> str:
         return _wire_method(self).upper()
+
+    @cached_property
+    def request_id(self) -> str:
+        """Empty where ``QUINTETTE["REQUEST_ID_HEADER"]`` is None."""
+        return _wire_request_id(self)
 
     @cached_property
     def path_info(self) -> str:
@@ -123,6 +150,9 @@ class Request(_quintette.Request, HttpRequest):
             meta["wsgi.input"] = self._stream
         else:
             meta["wsgi.input"] = _NO_INPUT
+        if self._lazy & lazy.CSRF:
+            self.__dict__["META"] = meta
+            lazy.finish_meta(self)
         return meta
 
     @property
@@ -143,6 +173,19 @@ class Request(_quintette.Request, HttpRequest):
             return self.cookies()
         # Sent more than once, changed by middleware, or UTF-8, which WSGI servers have allowed.
         return parse_cookie(raw.encode("latin-1").decode(errors="replace"))
+
+    # --- who asks
+
+    def _get_auser(self) -> Any:
+        user = self.__dict__.get("user")
+        if self._lazy & lazy.USER and type(user) is not LazyUser:
+            return lazy.auser(self)
+        if user is None:
+            raise AttributeError("auser")
+        return partial(auser, self)
+
+    # Django's own login functions put another one into the instance.
+    auser = _Overridable(_get_auser)
 
     # --- media type and encoding
 

@@ -7,7 +7,7 @@ import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from typing import TextIO
+from typing import Any, TextIO
 
 import django
 from django.conf import settings as django_settings
@@ -25,6 +25,8 @@ class Report:
 
     routes: int = 0
     """Typed routes that C runs without Django's handler."""
+    plans: dict[str, list[Any]] = field(default_factory=dict)
+    """Those of the typed routes, by path."""
     kept: list[str] = field(default_factory=list)
     """Typed routes that Django runs, each with the reason."""
     async_views: int = 0

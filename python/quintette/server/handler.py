@@ -23,7 +23,7 @@ from django.http.response import HttpResponseBase
 from quintette import _quintette
 from quintette.http.files import sendable
 from quintette.http.request import Request
-from quintette.server import parts
+from quintette.server import middleware, parts
 from quintette.server.parts import FILE_BLOCK_SIZE
 from quintette.server.threads import RequestThread, RequestThreads
 
@@ -33,7 +33,17 @@ IDLE_THREADS_MAX = 32
 parts.hand_over()
 
 
-class SyncHandler(_quintette.DjangoHandler, BaseHandler):
+class NativeMiddleware(BaseHandler):
+    """A handler in which Django's own middleware runs in C."""
+
+    def load_middleware(self, is_async: bool = False) -> None:
+        if middleware.is_replaced():
+            super().load_middleware(is_async)
+        else:
+            middleware.load(self, is_async)
+
+
+class SyncHandler(_quintette.DjangoHandler, NativeMiddleware):
     """Its ``__call__`` and what it calls are in C, by Django's names: see binding/django.h."""
 
     def __init__(self) -> None:
@@ -41,7 +51,7 @@ class SyncHandler(_quintette.DjangoHandler, BaseHandler):
         self.load_middleware()
 
 
-class AsyncHandler(_quintette.DjangoHandler, BaseHandler):
+class AsyncHandler(_quintette.DjangoHandler, NativeMiddleware):
     """What Django's ASGIHandler does between receiving and sending.
 
     Synchronous code of one request (middleware, signal receivers, ``sync_to_async``) runs in one

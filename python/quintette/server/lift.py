@@ -36,6 +36,8 @@ def _lift_api(report: Report) -> Any:
         return None
     router, lifted = lift()
     report.routes = len(lifted.routes)
+    for route in lifted.routes:
+        report.plans.setdefault(route.path, []).append(route.plan)
     report.kept = [str(item) for item in lifted.kept]
     return router
 

@@ -12,6 +12,8 @@ from typing import Any, TextIO
 
 from django.conf import settings as django_settings
 
+from quintette.logs import RequestIdFilter
+
 ROOT_LOGGER = "quintette"
 logger = logging.getLogger("quintette.server")
 
@@ -27,6 +29,8 @@ class AccessLog(IntEnum):
 
 # What logging itself puts into a record; the rest came in by `extra`.
 _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+# What RequestIdFilter adds, empty outside of requests.
+_IDS = {"request_id", "trace_id", "span_id"}
 _COLOURS = {"DEBUG": "2", "INFO": "32", "WARNING": "33", "ERROR": "1;31", "CRITICAL": "1;41"}
 
 
@@ -42,7 +46,9 @@ class JSONFormatter(logging.Formatter):
         line |= {
             name: value
             for name, value in vars(record).items()
-            if name not in _STANDARD and isinstance(value, str | int | float | bool)
+            if name not in _STANDARD
+            and isinstance(value, str | int | float | bool)
+            and not (name in _IDS and value == "")
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
@@ -103,6 +109,7 @@ def configure(log_format: str) -> None:
         formatter = TerminalFormatter(colour=wants_colour(sys.stderr))
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
+    handler.addFilter(RequestIdFilter())
     if not django_settings.LOGGING:
         _replace_console(handler)
     ours = logging.getLogger(ROOT_LOGGER)

@@ -20,8 +20,11 @@ from asgiref.local import Local
 from django.conf import settings
 from django.core import signals
 from django.core.handlers.base import BaseHandler
+from django.core.handlers.exception import response_for_exception
 from django.dispatch import Signal
-from django.http.response import FileResponse, HttpResponseBase
+from django.http import HttpRequest
+from django.http.response import FileResponse, HttpResponseBase, ResponseHeaders
+from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.urls import Resolver404, resolvers
 from django.urls import base as urls_base
 from django.utils.connection import BaseConnectionHandler
@@ -93,6 +96,13 @@ def _response_parts() -> dict[str, Any]:
     return {
         "response_class": HttpResponseBase,
         "response_close": own_method(HttpResponseBase, "close"),
+        "response_get": own_method(HttpResponseBase, "get"),
+        "response_has_header": own_method(HttpResponseBase, "has_header"),
+        "response_setdefault": own_method(HttpResponseBase, "setdefault"),
+        "response_headers_class": ResponseHeaders,
+        "response_for_exception": response_for_exception,
+        "get_host": own_method(HttpRequest, "get_host"),
+        "xframe_options_value": own_method(XFrameOptionsMiddleware, "get_xframe_options_value"),
         "file_response_class": FileResponse,
         "sendable": sendable,
     }

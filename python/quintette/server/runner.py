@@ -18,21 +18,26 @@ from django.conf import settings as django_settings
 from django.db import connections
 
 from quintette import _quintette
+from quintette.api import after
 from quintette.concurrency import patches
 from quintette.concurrency.views import PLACES
 from quintette.conf import Settings, get_settings
 from quintette.db import pool
 from quintette.http.request import Request
+from quintette.lifespan import Life
 from quintette.server import lift, static
 from quintette.server.banner import Report
 from quintette.server.handler import IDLE_THREADS_MAX, AsyncHandler, SyncHandler
 from quintette.server.logs import AccessLog
+from quintette.server.metrics import make_metrics, scraping, where
 from quintette.server.threads import LeasedThreads, RequestThreads, tidy
 from quintette.server.watchdog import watching
+from quintette.traffic.proxies import proxies_of
 
 logger = logging.getLogger("quintette.server")
 
 STDOUT = 1
+SEED_BYTES = 32
 # How often a drain looks whether the last request has gone.
 DRAIN_POLL_SECONDS = 0.02
 # Bytes; room for the largest body that is kept in memory (DATA_UPLOAD_MAX_MEMORY_SIZE's default),
@@ -52,9 +57,16 @@ class Application:
     router: Any
     report: Report
     mounts: list[static.Mount]
+    proxies: _quintette.Proxies | None = None
+    metrics: _quintette.Metrics | None = None
+    metrics_fd: int = -1
+    """A listening socket for who scrapes them; -1: none."""
 
 
-def load_application(settings: Settings, *, static_url: str | None = None) -> Application:
+def load_application(
+    settings: Settings, *, static_url: str | None = None, metrics_fd: int = -1
+) -> Application:
+    counts = settings.metrics is not None or settings.opentelemetry or metrics_fd >= 0
     router, report, has_async = lift.build_router()
     handler = static.StaticFilesSyncHandler(static_url) if static_url else SyncHandler()
     return Application(
@@ -64,6 +76,9 @@ def load_application(settings: Settings, *, static_url: str | None = None) -> Ap
         router=router,
         report=report,
         mounts=static.mounts(settings),
+        proxies=proxies_of(settings),
+        metrics=make_metrics(settings, report.plans) if counts else None,
+        metrics_fd=metrics_fd,
     )
 
 
@@ -88,7 +103,7 @@ def open_server(
     in which synchronous code of asynchronous typed routes runs in `async_threads`."""
     context = contextvars.copy_context()
     context.run(LeasedThreads(async_threads).enter)
-    return context.run(
+    server = context.run(
         _quintette.Server,
         poller,
         router=application.router,
@@ -106,6 +121,28 @@ def open_server(
         on_exhausted=log_exhausted,
         sync_views=PLACES[application.settings.sync_views],
     )
+    server.trust(application.proxies)
+    observe(server, application)
+    return server
+
+
+def observe(server: Any, application: Application) -> None:
+    """What is seen of requests from outside of the project's code."""
+    settings, metrics = application.settings, application.metrics
+    if metrics is not None:
+        if not metrics.claim():
+            logger.warning("More processes than expected: this one's requests are not counted")
+        server.measure(metrics, *where(settings.metrics), True)
+    if settings.request_id_header or settings.opentelemetry:
+        seed = os.urandom(SEED_BYTES)
+        server.trace(settings.request_id_header or "", settings.request_id_trust, seed)
+    if settings.opentelemetry and metrics is not None:
+        from quintette import telemetry
+
+        if not telemetry.install(server, metrics):
+            logger.warning(
+                "QUINTETTE['OPENTELEMETRY'] is on, but opentelemetry-sdk has no TracerProvider"
+            )
 
 
 class Worker:
@@ -162,18 +199,22 @@ class Worker:
         threads = _quintette.ThreadPool(settings.thread_count())
         async_threads = RequestThreads(IDLE_THREADS_MAX, tidy)
         server = open_server(application, poller, threads, async_threads, self._access_log)
+        life = Life(settings.lifespan_seconds)
         try:
+            await life.begin()
             for fd in self._fds:
                 server.accept_on(fd)
             # What was loaded stays: the collector need not look at it again.
             gc.collect()
             gc.freeze()
-            with watching(poller, settings.watchdog_ms):
+            scraped = scraping(application.metrics, poller, application.metrics_fd)
+            with watching(poller, settings.watchdog_ms), scraped:
                 on_ready()
                 await self._stopping.wait()
                 await self._drain(server, settings.drain_seconds)
         finally:
             await _close(server)
+            await _end(life)
             if application.async_handler is not None:
                 await application.async_handler.aclose()
             async_threads.close()
@@ -190,6 +231,8 @@ class Worker:
                 await asyncio.wait_for(self._stop_now.wait(), DRAIN_POLL_SECONDS)
         if in_flight := server.stats()["in_flight"]:
             logger.warning("Requests cut off when the server stopped: %d", in_flight)
+        if late := await after.finish(max(end - time.monotonic(), 0)):
+            logger.warning("Work behind responses cut off when the server stopped: %d", late)
 
 
 async def _close(server: Any) -> None:
@@ -201,6 +244,14 @@ async def _close(server: Any) -> None:
             server.close()
             return
         await asyncio.sleep(DRAIN_POLL_SECONDS)
+
+
+async def _end(life: Life) -> None:
+    """A hook that fails at the end keeps nobody from ending."""
+    try:
+        await life.end()
+    except Exception:
+        logger.exception("A shutdown hook failed")
 
 
 async def _close_databases() -> None:

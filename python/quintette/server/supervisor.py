@@ -66,10 +66,19 @@ class _Slot:
 
 
 class Supervisor:
-    def __init__(self, fds: list[int], run_worker: RunWorker, *, drain_seconds: float) -> None:
+    def __init__(
+        self,
+        fds: list[int],
+        run_worker: RunWorker,
+        *,
+        drain_seconds: float,
+        on_exit: Callable[[int], object] = lambda pid: None,
+    ) -> None:
+        """``on_exit`` is told the pid of each process that has ended."""
         self._slots = [_Slot(number, fd) for number, fd in enumerate(fds)]
         self._run_worker = run_worker
         self._drain_seconds = drain_seconds
+        self._on_worker_exit = on_exit
         self._selector = selectors.DefaultSelector()
         self._signals: list[int] = []
         self._stops = 0
@@ -150,6 +159,7 @@ class Supervisor:
                 if pid:
                     self._heed_status(process)
                     self._forget(process)
+                    self._on_worker_exit(process.pid)
                     self._on_exit(slot, process, os.waitstatus_to_exitcode(status))
 
     def _on_exit(self, slot: _Slot, process: _Process, code: int) -> None:

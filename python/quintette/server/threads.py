@@ -79,6 +79,9 @@ class RequestThreads:
         self.on_first_use = on_first_use
         self._idle_max = idle_max
         self._idle: list[ThreadPoolExecutor] = []
+        # Held here too: one that is found in a cycle together with its lease would have lost its
+        # thread before the lease gives it back, since weak references are cleared first.
+        self._taken: set[ThreadPoolExecutor] = set()
 
     def enter(self) -> RequestThread:
         thread = RequestThread(self)
@@ -87,10 +90,14 @@ class RequestThreads:
 
     def take(self) -> ThreadPoolExecutor:
         if self._idle:
-            return self._idle.pop()
-        return ThreadPoolExecutor(max_workers=1, thread_name_prefix="quintette-async")
+            worker = self._idle.pop()
+        else:
+            worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="quintette-async")
+        self._taken.add(worker)
+        return worker
 
     def give_back(self, worker: ThreadPoolExecutor) -> None:
+        self._taken.discard(worker)
         if len(self._idle) < self._idle_max:
             self._idle.append(worker)
         else:

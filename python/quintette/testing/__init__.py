@@ -2,5 +2,17 @@
 
 from quintette.testing.client import AsyncTestClient, TestClient
 from quintette.testing.messages import Headers, Response
+from quintette.testing.streams import AsyncStreamedResponse, ReceivedEvent, StreamedResponse
+from quintette.testing.websocket import WebSocketRefused, WebSocketSession
 
-__all__ = ["AsyncTestClient", "Headers", "Response", "TestClient"]
+__all__ = [
+    "AsyncStreamedResponse",
+    "AsyncTestClient",
+    "Headers",
+    "ReceivedEvent",
+    "Response",
+    "StreamedResponse",
+    "TestClient",
+    "WebSocketRefused",
+    "WebSocketSession",
+]

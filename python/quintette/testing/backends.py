@@ -17,9 +17,13 @@ from django.http.response import HttpResponseBase
 from django.urls import get_resolver, path
 
 from quintette import _quintette
+from quintette.api import after
 from quintette.api.lift import Report, lift
 from quintette.api.routing import API
 from quintette.testing.messages import Request, Response, make_response, parse_response
+
+# For work behind a response, which a test wants to see done.
+AFTER_SECONDS = 10
 
 Name = Literal["native", "django"]
 
@@ -54,9 +58,11 @@ class Native:
     run where Django's thread-sensitive code does, so that a test's transaction is theirs too."""
 
     def __init__(self, urlconf: types.ModuleType | None) -> None:
+        from quintette.conf import get_settings
         from quintette.http.request import Request as ServerRequest
         from quintette.server.handler import SyncHandler
         from quintette.server.runner import allowed_hosts
+        from quintette.traffic.proxies import proxies_of
 
         _quintette.set_request_class(ServerRequest)
         self._urlconf = urlconf
@@ -70,6 +76,7 @@ class Native:
             executor=self._execute,
             allowed_hosts=allowed_hosts(),
         )
+        self._server.trust(proxies_of(get_settings()))
 
     def send(self, request: Request) -> Response:
         response: Response = async_to_sync(self.asend)(request)
@@ -79,15 +86,29 @@ class Native:
         output = asyncio.Event()
         connection = self._server.memory_connection()
         connection.set_wake(output.set)
-        connection.feed(request.wire())
+        wire = memoryview(request.wire())
         received = bytearray()
         while True:
+            while wire and (taken := connection.feed(wire)):
+                wire = wire[taken:]
             received += connection.take()
             if connection.closed:
                 break
             await output.wait()
             output.clear()
+        await self.settle()
         return parse_response(request.method, bytes(received))
+
+    def connect(self) -> Any:
+        """A connection of its own, as a client's."""
+        return self._server.memory_connection()
+
+    async def settle(self) -> None:
+        """Behind a response: what threads still do for it, and what its handler has left to do."""
+        loop = asyncio.get_running_loop()
+        if ours := {task for task in self._running if task.get_loop() is loop}:
+            await asyncio.wait(ours, timeout=AFTER_SECONDS)
+        await after.finish(AFTER_SECONDS)
 
     def _django(self, request: Any) -> HttpResponseBase:
         _set_urlconf(request, self._urlconf)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
-from collections.abc import Iterable, Mapping
-from typing import Any, Self, TypedDict, Unpack
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+)
+from typing import Any, NamedTuple, Self, TypedDict, Unpack
 
 from django.core.signals import got_request_exception
 
 from quintette.api.routing import API
-from quintette.testing.backends import Name, make_backend
+from quintette.lifespan import Life
+from quintette.testing.backends import Name, Native, make_backend
 from quintette.testing.messages import (
     Files,
     Params,
@@ -18,6 +26,15 @@ from quintette.testing.messages import (
     build_request,
     deleted_cookies,
 )
+from quintette.testing.streams import (
+    AsyncStreamedResponse,
+    Content,
+    StreamedResponse,
+    streamed,
+)
+from quintette.testing.websocket import BlockingSession, WebSocketSession
+
+LIFESPAN_SECONDS = 30
 
 
 class Options(TypedDict, total=False):
@@ -61,9 +78,20 @@ class _Client:
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self._backend = make_backend(backend, api)
+        self._life = Life(LIFESPAN_SECONDS, None if api is None else [api.hooks])
         self._raise_errors = raise_errors
         self.headers = dict(headers or {})
         self.cookies: dict[str, str] = {}
+
+    @asynccontextmanager
+    async def _streamed(
+        self, request: Request, body: Content
+    ) -> AsyncIterator[AsyncStreamedResponse]:
+        if not isinstance(self._backend, Native):
+            raise TypeError("only the native backend has streams")
+        async with streamed(self._backend.connect(), request, body) as response:
+            yield response
+        await self._backend.settle()
 
     def _build(self, method: str, path: str, options: Options) -> Request:
         given = options.get("headers")
@@ -84,6 +112,35 @@ class _Client:
             self.cookies.pop(name, None)
         return response
 
+    @asynccontextmanager
+    async def _open_websocket(
+        self, request: Request, subprotocols: Iterable[str]
+    ) -> AsyncIterator[WebSocketSession]:
+        if not isinstance(self._backend, Native):
+            raise TypeError("only the native backend has WebSockets")
+        session = WebSocketSession(self._backend.connect())
+        try:
+            await session.open(request, list(subprotocols))
+            yield session
+            await session.close()
+        finally:
+            session.leave()
+
+
+class _Flow(NamedTuple):
+    """A stream that was opened in one run of a loop, to be closed in another."""
+
+    response: AsyncStreamedResponse
+    stack: AsyncExitStack
+
+    async def close(self) -> None:
+        await self.stack.aclose()
+
+
+async def _opened(stream: AbstractAsyncContextManager[AsyncStreamedResponse]) -> _Flow:
+    stack = AsyncExitStack()
+    return _Flow(await stack.enter_async_context(stream), stack)
+
 
 class TestClient(_Client):
     """Requests to an API mounted at the root, or without one to the project's URLconf.
@@ -95,11 +152,59 @@ class TestClient(_Client):
 
     __test__ = False  # for pytest, which would collect it
 
+    def __enter__(self) -> Self:
+        """Within ``with`` the API's lifespan is open; it is on an event loop of its own."""
+        self._runner = asyncio.Runner()
+        try:
+            self._runner.run(self._life.begin())
+        except BaseException:
+            self._runner.close()
+            raise
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        with self._runner:
+            self._runner.run(self._life.end())
+
     def request(self, method: str, path: str, **options: Unpack[Options]) -> Response:
         request = self._build(method, path, options)
         with _Errors() as errors:
             response = self._backend.send(request)
         return self._take(response, errors)
+
+    @contextmanager
+    def stream(
+        self, method: str, path: str, *, body: Content = None, **options: Unpack[Options]
+    ) -> Iterator[StreamedResponse]:
+        """A response that is read while it comes, to a request whose body may be pieces of an
+        iterable. The application runs while something is waited for; leaving the block closes
+        the connection."""
+        request = self._build(method, path, options)
+        with asyncio.Runner() as runner:
+            flow = runner.run(_opened(self._streamed(request, body)))
+            try:
+                yield StreamedResponse(flow.response, runner)
+            finally:
+                runner.run(flow.close())
+
+    @contextmanager
+    def websocket_connect(
+        self, path: str, *, subprotocols: Iterable[str] = (), **options: Unpack[Options]
+    ) -> Iterator[BlockingSession]:
+        """A WebSocket, open within ``with``. WebSocketRefused when the server wants none."""
+        request = self._build("GET", path, options)
+        with _Errors() as errors, asyncio.Runner() as runner:
+            opening = self._open_websocket(request, subprotocols)
+            session = runner.run(opening.__aenter__())
+            try:
+                yield BlockingSession(session, runner)
+            except BaseException as error:
+                if not runner.run(opening.__aexit__(type(error), error, error.__traceback__)):
+                    raise
+            else:
+                runner.run(opening.__aexit__(None, None, None))
+        if self._raise_errors:
+            errors.reraise()
 
     def get(self, path: str, **options: Unpack[Options]) -> Response:
         return self.request("GET", path, **options)
@@ -127,6 +232,35 @@ class AsyncTestClient(_Client):
     """The same for tests that are coroutines; ``backend="django"`` is Django's ASGI handler."""
 
     __test__ = False
+
+    async def __aenter__(self) -> Self:
+        """Within ``async with`` the API's lifespan is open."""
+        await self._life.begin()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self._life.end()
+
+    @asynccontextmanager
+    async def websocket_connect(
+        self, path: str, *, subprotocols: Iterable[str] = (), **options: Unpack[Options]
+    ) -> AsyncIterator[WebSocketSession]:
+        """A WebSocket, open within ``async with``. WebSocketRefused when the server wants none."""
+        request = self._build("GET", path, options)
+        with _Errors() as errors:
+            async with self._open_websocket(request, subprotocols) as session:
+                yield session
+        if self._raise_errors:
+            errors.reraise()
+
+    @asynccontextmanager
+    async def stream(
+        self, method: str, path: str, *, body: Content = None, **options: Unpack[Options]
+    ) -> AsyncIterator[AsyncStreamedResponse]:
+        """A response that is read while it comes, to a request whose body may be pieces of an
+        iterable, asynchronous or not. Leaving the block closes the connection."""
+        async with self._streamed(self._build(method, path, options), body) as response:
+            yield response
 
     async def request(self, method: str, path: str, **options: Unpack[Options]) -> Response:
         request = self._build(method, path, options)

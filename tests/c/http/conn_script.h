@@ -147,7 +147,7 @@ static inline void rig_answer(rig *r, q5_exchange *x) {
     if (rig_answer_stream(r, x)) return;
     if (rig_path(x, "/echo") || rig_path(x, "/small")) {
         rig_echo(x);
-    } else if (rig_path(x, "/later")) {
+    } else if (rig_path(x, "/later") || rig_path(x, "/feed")) {
         assert_true(r->later_count < RIG_LATER_MAX);
         r->later[r->later_count++] = q5_exchange_ref(x);
     } else if (rig_path(x, "/204")) {
@@ -176,6 +176,7 @@ static inline void rig_on_head(void *ctx, q5_exchange *x) {
     r->heads++;
     rig_trace(r, "H", x->head.path);
     if (rig_path(x, "/small")) x->body_max = 4;
+    if (rig_path(x, "/feed")) x->stream_body = true;
     if (rig_path(x, "/refuse")) rig_text(x, 403, "no");
     if (rig_path(x, "/early")) rig_text(x, 200, "early");
 }
@@ -185,6 +186,14 @@ static inline void rig_on_request(void *ctx, q5_exchange *x) {
     r->requests++;
     rig_trace(r, "R", x->head.path);
     rig_answer(r, x);
+}
+
+static inline void rig_on_body(void *ctx, q5_exchange *x) {
+    rig *r = ctx;
+    const char *what = x->body_error         ? q5_status_name(x->body_error)
+                       : q5_body_complete(x) ? "all"
+                                             : "some";
+    rig_trace(r, "B", q5_slice_make(what, strlen(what)));
 }
 
 static inline bool rig_on_eof(void *ctx, q5_exchange *x) {
@@ -247,6 +256,7 @@ static inline void rig_prepare(rig *r, const q5_alloc *alloc) {
     r->app = (q5_app){.ctx = r,
                       .on_head = rig_on_head,
                       .on_request = rig_on_request,
+                      .on_body = rig_on_body,
                       .on_eof = rig_on_eof,
                       .on_drain = rig_on_drain,
                       .on_gone = rig_on_gone,

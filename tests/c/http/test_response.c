@@ -290,6 +290,47 @@ static void test_problem(void **state) {
     rig_deinit(&r);
 }
 
+/* What the application has for every head, and what it says once more. */
+static void test_own_line(void **state) {
+    (void)state;
+    static const struct {
+        const char *name, *head;
+    } own_lines[] = {
+        {"Other", "X-Id: 7\r\nOther: value\r\n"},
+        {"x-ID", "x-ID: value\r\n"},
+        {"X", "X-Id: 7\r\nX: value\r\n"},
+        {"X-Id-Else", "X-Id: 7\r\nX-Id-Else: value\r\n"},
+    };
+    for (size_t i = 0; i < Q5_ARRAY_LEN(own_lines); i++) {
+        rig r;
+        char want[128];
+        q5_exchange *x = waiting(&r, GET("/later"));
+        x->own_line = Q5_LIT("X-Id: 7\r\n");
+        q5_response_start(x, 204);
+        q5_slice name = q5_slice_make(own_lines[i].name, strlen(own_lines[i].name));
+        assert_status(q5_response_field(x, name, Q5_LIT("value")), Q5_OK);
+        q5_response_send(x, q5_slice_make(NULL, 0), NULL, NULL);
+        rig_flush(&r);
+        snprintf(want, sizeof(want), "HTTP/1.1 204 No Content\r\n%s\r\n", own_lines[i].head);
+        assert_output(&r, want);
+        rig_deinit(&r);
+    }
+}
+
+static void test_problem_of_5xx_names_the_request(void **state) {
+    (void)state;
+    for (int status = 404; status <= 504; status += 100) {
+        rig r;
+        q5_exchange *x = waiting(&r, GET("/later"));
+        x->request_id = Q5_LIT("a-1");
+        assert_status(q5_response_problem(x, status, q5_slice_make(NULL, 0)), Q5_OK);
+        rig_flush(&r);
+        bool named = strstr(rig_output(&r), ",\"request_id\":\"a-1\"}") != NULL;
+        assert_int_equal(named, status == 504);
+        rig_deinit(&r);
+    }
+}
+
 static void test_not_allowed(void **state) {
     (void)state;
     rig r;
@@ -400,6 +441,8 @@ int main(void) {
         cmocka_unit_test(test_head_with_declared_length),
         cmocka_unit_test(test_declared_length_of_a_stream),
         cmocka_unit_test(test_problem),
+        cmocka_unit_test(test_own_line),
+        cmocka_unit_test(test_problem_of_5xx_names_the_request),
         cmocka_unit_test(test_not_allowed),
         cmocka_unit_test(test_allow_of_all_methods_fits),
         cmocka_unit_test(test_states),

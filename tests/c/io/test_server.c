@@ -486,6 +486,12 @@ static void test_addresses(void **state) {
     assert_true(q5_server_peer(n.r.later[0]->conn, host, &port));
     assert_string_equal(host, "127.0.0.1");
     assert_int_equal(port, ntohs(own.sin_port));
+    q5_address address;
+    port = 0;
+    assert_true(q5_server_peer_address(n.r.later[0]->conn, &address, &port));
+    assert_int_equal(address.len, 4);
+    assert_memory_equal(address.bytes, "\x7f\0\0\x01", 4);
+    assert_int_equal(port, ntohs(own.sin_port));
     assert_true(q5_server_local(n.r.later[0]->conn, host, &port));
     assert_string_equal(host, "127.0.0.1");
     assert_int_equal(port, n.port);

@@ -87,7 +87,14 @@ def _download(version: str, archive: Path) -> None:
 
 def read_packages(file: str = "packages.txt") -> list[str]:
     lines = (HERE / file).read_text().splitlines()
-    return [line for line in lines if line and not line.startswith("#")]
+    packages = [line.partition(" >= ") for line in lines if line and not line.startswith("#")]
+    return [package for package, _, since in packages if _has(since or "0")]
+
+
+def _has(since: str) -> bool:
+    """Whether the Django that is installed is as new as that."""
+    version = tuple(int(part) for part in since.split("."))
+    return django.VERSION[: len(version)] >= version
 
 
 def read_exclusions(file: str = "exclusions.toml", **setting: str) -> dict[str, str]:
@@ -96,8 +103,7 @@ def read_exclusions(file: str = "exclusions.toml", **setting: str) -> dict[str, 
     data = tomllib.loads((HERE / file).read_text())
     found: dict[str, str] = {}
     for group in data.get("exclusion", ()):
-        since = tuple(int(part) for part in group.get("since", "0").split("."))
-        if django.VERSION[: len(since)] < since:
+        if not _has(group.get("since", "0")):
             continue
         if any(value not in group.get(name, [value]) for name, value in setting.items()):
             continue

@@ -9,7 +9,8 @@ import httpx
 
 # Server and Date say who answers and when; the rest is how a message is framed and for how long
 # the connection is kept (RFC 9110, 7.6.1 and 8.6), which is each server's own business. With DEBUG
-# ours says in Server-Timing what a request's queries took (docs/queries.md).
+# ours says in Server-Timing what a request's queries took (docs/queries.md), and always in
+# X-Request-ID which one it was (docs/observability.md).
 OWN_HEADERS = {
     "connection",
     "content-length",
@@ -18,6 +19,7 @@ OWN_HEADERS = {
     "server",
     "server-timing",
     "transfer-encoding",
+    "x-request-id",
 }
 
 # In a form, or, as Wagtail has it, in the settings of the page's scripts.

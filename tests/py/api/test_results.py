@@ -30,7 +30,18 @@ from django.utils.translation import gettext_lazy
 from live import MakeClient, wait_for
 from msgspec import Struct
 
-from quintette import API, HTML, JSON, Depends, Redirect, Response, SendFile, Stream, Text
+from quintette import (
+    API,
+    HTML,
+    JSON,
+    Depends,
+    JSONLines,
+    Redirect,
+    Response,
+    SendFile,
+    Stream,
+    Text,
+)
 
 
 class City(Struct):
@@ -568,6 +579,30 @@ def test_querysets(
         assert response.status_code == 500
     else:
         assert response.json() == expected
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+@pytest.mark.parametrize("by_manager", [True, False])
+def test_lines_of_querysets(connect: MakeClient, is_async: bool, by_manager: bool) -> None:
+    """Read in pieces, on the loop's behalf where there is one."""
+    api = API()
+
+    def query() -> Any:
+        return User.objects if by_manager else User.objects.prefetch_related("groups")
+
+    if is_async:
+
+        @api.get("/")
+        async def handler() -> JSONLines[UserOut]:
+            return JSONLines(query().order_by("id").prefetch_related("groups"))
+    else:
+
+        @api.get("/")
+        def handler() -> JSONLines[UserOut]:
+            return query().order_by("id")
+
+    expected = b'{"username":"a","groups":[{"name":"g"}]}\n{"username":"b","groups":[]}\n'
+    assert connect(api).get("/").content == expected
 
 
 @pytest.mark.parametrize("backend", live.BACKENDS)

@@ -355,20 +355,26 @@ def test_script_name() -> None:
 
 STOCK = "django.middleware.common.CommonMiddleware"
 SESSION = "django.contrib.sessions.middleware.SessionMiddleware"
+REMOTE_USER = "django.contrib.auth.middleware.RemoteUserMiddleware"
+GZIP = "django.middleware.gzip.GZipMiddleware"
 
 
 @pytest.mark.parametrize(
     ("middleware", "needed", "expected"),
     [
         ([STOCK, SESSION], None, BOTH),
-        ([STOCK], True, set()),
+        ([STOCK], True, BOTH),
+        ([GZIP], True, set()),
+        ([GZIP], None, BOTH),
+        ([SESSION, "project.middleware.Blocklist"], [SESSION], BOTH),
+        ([SESSION, GZIP], [GZIP], set()),
         ([STOCK, "project.middleware.Blocklist"], None, set()),
         (["django.contrib.auth.middleware.LoginRequiredMiddleware"], None, set()),
         (["project.middleware.Blocklist"], False, BOTH),
     ],
 )
 def test_middleware_is_not_skipped_unasked(
-    middleware: list[str], needed: bool | None, expected: set[str]
+    middleware: list[str], needed: bool | list[str] | None, expected: set[str]
 ) -> None:
     with override_settings(MIDDLEWARE=middleware):
         _, routes, kept = _lift(path("api/", _small(middleware=needed)))
@@ -376,7 +382,15 @@ def test_middleware_is_not_skipped_unasked(
     assert all("would be skipped" in reason for reason in kept.values())
 
 
-def test_sessions_are_for_handlers_that_take_the_request() -> None:
+def test_a_part_that_is_not_there() -> None:
+    with (
+        override_settings(MIDDLEWARE=[STOCK]),
+        pytest.raises(RegistrationError, match="SessionMiddleware' is not in MIDDLEWARE"),
+    ):
+        _lift(path("api/", _small(middleware=[SESSION])))
+
+
+def test_what_is_about_requests_is_for_handlers_that_take_it() -> None:
     api = API()
 
     @api.get("/x")
@@ -385,7 +399,10 @@ def test_sessions_are_for_handlers_that_take_the_request() -> None:
     with override_settings(MIDDLEWARE=[STOCK]):
         assert _lift(path("", api.urls))[1] == {"GET /x"}
     with override_settings(MIDDLEWARE=[STOCK, SESSION]):
-        assert "SessionMiddleware" in _lift(path("", api.urls))[2]["/x"]
+        assert _lift(path("", api.urls))[1] == {"GET /x"}
+    with override_settings(MIDDLEWARE=[REMOTE_USER]):
+        assert "RemoteUserMiddleware" in _lift(path("", api.urls))[2]["/x"]
+        assert _lift(path("api/", _small()))[1] == BOTH
 
 
 def test_atomic_requests() -> None:

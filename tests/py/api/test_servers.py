@@ -31,7 +31,17 @@ COMMANDS = {
 }
 
 # What a server says about itself, and how it frames a body.
-OWN = {"connection", "content-length", "date", "keep-alive", "server", "transfer-encoding"}
+OWN = {
+    "connection",
+    "content-length",
+    "date",
+    "keep-alive",
+    "server",
+    "transfer-encoding",
+    "x-request-id",
+}
+# Of our server's error documents.
+OWN_MEMBER = re.compile(rb',"request_id":"[0-9a-f]{32}"')
 
 
 class Asked(NamedTuple):
@@ -140,7 +150,7 @@ class Running:
             for name, value in response.getheaders()
             if name.lower() not in OWN
         )
-        return response.status, fields, content
+        return response.status, fields, OWN_MEMBER.sub(b"", content)
 
     def stop(self) -> None:
         self._process.terminate()

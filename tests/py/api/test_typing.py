@@ -18,11 +18,17 @@ CODE = """
 from collections.abc import AsyncIterator
 from typing import Annotated, assert_type
 
+from django.contrib.auth.models import User
 from django.http import HttpRequest
 from msgspec import Struct
 from quintette import (
     API, JSON, BigInt, Body, Cookie, Depends, File, Form, Header, HTTPError, Path, Query, Router,
     Stream, in_loop,
+)
+from quintette.apikeys.keys import VerifiedKey
+from quintette.auth import (
+    Allowed, AnyOf, APIKeyAuth, CurrentAuth, CurrentUser, HasPerm, IsAuthenticated, IsOwner,
+    IsStaff, ObjectGate, Permission, ReadOnly, SessionAuth, acheck_object,
 )
 from quintette.testing import AsyncTestClient, TestClient
 
@@ -82,6 +88,41 @@ def wrong() -> None: ...
 
 @api.get("/wrong", status="x")  # error: arg-type
 def wrong2() -> None: ...
+
+
+class IsPaid(Permission):
+    async def allows(self, request: HttpRequest) -> bool:
+        return True
+
+
+class IsWrong(Permission):
+    def allows(self, request: HttpRequest) -> str:  # error: override
+        return "yes"
+
+
+guarded = Router(guards=[
+    AnyOf(APIKeyAuth(), SessionAuth()),
+    IsAuthenticated & (HasPerm("atlas.add_city") | ~IsStaff) & IsPaid() | ReadOnly,
+])
+
+
+@guarded.get("/me")
+async def me(
+    request: HttpRequest,
+    user: CurrentUser[User],
+    maybe: CurrentUser[User | None],
+    key: CurrentAuth[VerifiedKey],
+    gate: Annotated[ObjectGate, Allowed(IsOwner("owner") | IsStaff())],
+) -> str:
+    assert_type(user, User)
+    assert_type(maybe, User | None)
+    assert_type(key.scopes, frozenset[str])
+    assert_type(await acheck_object(request, City(1, "")), City)
+    assert_type(gate.check(City(1, "")), City)
+    return user.username + maybe.username  # error: union-attr
+
+
+AnyOf(IsStaff())  # error: arg-type
 
 
 async def use() -> None:

@@ -1,4 +1,4 @@
-"""Programs of bench/c that tests run."""
+"""Programs of bench/c and bench/load that tests run."""
 
 from __future__ import annotations
 
@@ -26,3 +26,19 @@ def delay_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ):
         subprocess.run(command, check=True, capture_output=True)
     return folder / "bench" / "c" / "delay"
+
+
+@pytest.fixture(scope="session")
+def load_programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the load generators."""
+    if sys.platform != "linux":
+        pytest.skip("the generators need epoll")
+    if shutil.which("cmake") is None:
+        pytest.skip("cmake is not installed")
+    folder = tmp_path_factory.mktemp("bench") / "load"
+    for command in (
+        ["cmake", "-S", str(ROOT / "bench" / "load"), "-B", str(folder)],
+        ["cmake", "--build", str(folder)],
+    ):
+        subprocess.run(command, check=True, capture_output=True)
+    return folder

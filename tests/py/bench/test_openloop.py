@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import socket
 import subprocess
 import threading
@@ -15,7 +14,6 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
 REQUEST = b"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbody"
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 CHUNKED = (
@@ -25,21 +23,12 @@ CHUNKED = (
 CLOSE = b"HTTP/1.1 204 No Content\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 ERROR = b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n"
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(shutil.which("cmake") is None, reason="cmake is not installed"),
-]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("openloop")
-    for command in (
-        ["cmake", "-S", str(ROOT / "bench" / "load"), "-B", str(folder)],
-        ["cmake", "--build", str(folder)],
-    ):
-        subprocess.run(command, check=True, capture_output=True)
-    return folder / "openloop"
+def program(load_programs: Path) -> Path:
+    return load_programs / "openloop"
 
 
 @contextmanager

@@ -149,7 +149,7 @@ class Stand:
         assert pool["open"] == pool["idle"] <= pool["size"], pool
         # The server's pool knows of all there are; of one that was killed it does not know yet.
         wait_for(
-            lambda: self._all_idle(pool["open"]),
+            lambda: self._all_idle(pool["open"] + seen["others"]),
             SETTLE_SECONDS,
             lambda: f"{pool}: {self.back_ends()}",
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import os
 import socket
 import threading
 from typing import Any, Self
@@ -35,6 +36,7 @@ class LiveServer:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(10)
         assert not self._thread.is_alive()
+        os.close(self.fd)  # the server's parent's, where there is one
 
     def _run(self) -> None:
         self._poller = _quintette.Poller()

@@ -16,7 +16,7 @@ from django.urls import include, path, re_path, register_converter
 from msgspec.structs import fields
 
 from quintette import _quintette
-from quintette.conf import Settings, parse
+from quintette.conf import Settings, SettingsError, parse
 from quintette.server import banner, child, reloader
 from quintette.server.address import Address, AddressError, parse_address
 from quintette.server.logs import JSONFormatter, TerminalFormatter
@@ -90,6 +90,9 @@ def test_defaults() -> None:
         ({"THREADS": 1025}, "QUINTETTE['THREADS']: expected int <= 1024"),
         ({"SERVE_STATIC": "no"}, "QUINTETTE['SERVE_STATIC']: expected bool | None, got str"),
         ({"DRAIN_SECONDS": float("inf")}, "expected float <= 86400"),
+        ({"REQUEST_ID_HEADER": "content-Length"}, "QUINTETTE['REQUEST_ID_HEADER']"),
+        ({"REQUEST_ID_HEADER": "X: y"}, "QUINTETTE['REQUEST_ID_HEADER']"),
+        ({"REQUEST_ID_HEADER": ""}, "QUINTETTE['REQUEST_ID_HEADER']"),
         ({"STATIC_CACHE_CONTROL": "no-cache\r\nX: y"}, "QUINTETTE['STATIC_CACHE_CONTROL']"),
     ],
 )
@@ -97,6 +100,16 @@ def test_settings_that_are_wrong(value: object, words: str) -> None:
     with pytest.raises(ImproperlyConfigured) as caught:
         parse(value)
     assert words in str(caught.value)
+
+
+def test_all_wrong_settings_are_told_at_once() -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse({"WORKER": 1, "THREADS": 0, "BACKLOG": 5, "TRUSTED_PROXIES": ["unix", 7]})
+    assert caught.value.faults == [
+        "QUINTETTE has an unknown key 'WORKER'. Did you mean 'WORKERS'?",
+        "QUINTETTE['THREADS']: expected int >= 1 (it is 0).",
+        "QUINTETTE['TRUSTED_PROXIES'][1]: expected str, got int.",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,11 @@ class Command(BaseCommand):
         parser.add_argument(
             "-6", "--ipv6", action="store_true", help="listen on ::1 when no address is given"
         )
+        parser.add_argument(
+            "--explain",
+            action="store_true",
+            help="print what runs natively, what does not and why; serve nothing",
+        )
         parser.add_argument("--skip-checks", action="store_true", help="skip system checks")
         group = parser.add_argument_group("processes")
         group.add_argument(
@@ -80,6 +85,11 @@ class Command(BaseCommand):
             choices=["auto", "text", "json"],
             help="auto: text on a terminal, else JSON (default: QUINTETTE['LOG_FORMAT'], auto)",
         )
+        group.add_argument(
+            "--metrics",
+            metavar="ADDRESS:PORT",
+            help="answer /metrics there, to whoever can connect (see also QUINTETTE['METRICS'])",
+        )
         group = parser.add_argument_group("static files")
         group.add_argument(
             "--nostatic",
@@ -94,6 +104,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         serve = self._prepare(options)
+        if options["explain"]:
+            serve.explain()
+            return
         if not django_settings.DEBUG and not django_settings.ALLOWED_HOSTS:
             raise CommandError(
                 "ALLOWED_HOSTS is empty and DEBUG is off: every request would be refused. "
@@ -157,6 +170,12 @@ class _Serve:
         _address, [fd] = self._listen(1)
         return Reloader(fd).run()
 
+    def explain(self) -> None:
+        from quintette.server.explain import explain
+
+        for line in explain(self._load()):
+            self._command.stdout.write(line)
+
     def wants_reload(self) -> bool:
         single = self._settings.worker_count() == 1
         if self._options["reload"] and not single:
@@ -177,7 +196,13 @@ class _Serve:
         def run_worker(fd: int, on_ready: Any, life: int) -> None:
             self._serve(application, fd, on_ready, parent_fd=life)
 
-        supervisor = Supervisor(fds, run_worker, drain_seconds=self._settings.drain_seconds)
+        metrics = application.metrics
+        supervisor = Supervisor(
+            fds,
+            run_worker,
+            drain_seconds=self._settings.drain_seconds,
+            on_exit=metrics.release if metrics is not None else lambda pid: None,
+        )
         return supervisor.run(lambda: self._greet(address, application, reload=False))
 
     def _run_child(self, side: Any) -> int:
@@ -215,6 +240,19 @@ class _Serve:
         except AddressError as error:
             raise CommandError(str(error)) from error
 
+    def _listen_metrics(self) -> int:
+        """All workers accept on it: whichever does answers for all."""
+        place = self._options["metrics"]
+        if place is None or self._options["explain"]:
+            return -1
+        if self.wants_reload():
+            raise CommandError("--metrics does not go with --reload.")
+        try:
+            _address, [fd] = listen(parse_address(place), 1, self._settings.backlog)
+        except AddressError as error:
+            raise CommandError(f"--metrics: {error}") from error
+        return fd
+
     def _load(self) -> Any:
         """Everything that can fail: checks, URLconf, middleware, routes."""
         from quintette.server import static
@@ -227,7 +265,9 @@ class _Serve:
         if not self._options["nostatic"]:
             static_url = static.development_url(insecure=self._options["insecure_static"])
         try:
-            return load_application(make_room(self._settings), static_url=static_url)
+            return load_application(
+                make_room(self._settings), static_url=static_url, metrics_fd=self._listen_metrics()
+            )
         except ImproperlyConfigured as error:
             raise CommandError(str(error)) from error
 

@@ -9,7 +9,7 @@ import runpy
 import sys
 from pathlib import Path
 
-from over_quintette import handlers, live, request, results
+from over_quintette import handlers, live, middleware, request, results
 
 
 def main() -> None:
@@ -23,6 +23,7 @@ def main() -> None:
         handlers.install()
         request.install()
         live.install()
+        middleware.install()
     runpy.run_path(str(script), run_name="__main__")
 
 

@@ -21,6 +21,7 @@ from django.db import close_old_connections
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase, ResponseHeaders
 
+from over_quintette.middleware import djangos_own
 from over_quintette.request import TestedRequest
 from over_quintette.wire import (
     RefusedError,
@@ -205,7 +206,7 @@ class SyncServer:
             asyncio._set_running_loop(running)
 
     def _django(self, request: Any) -> Any:
-        request.wire = self._exchange.wire
+        request.came_as(self._exchange.wire)
         response = self._call(request)
         self._exchange.answered(request, response)
         return response
@@ -214,7 +215,15 @@ class SyncServer:
         self._exchange.errors.append(error)
 
 
-class ClientHandler(SyncHandler):
+class OwnMiddleware(BaseHandler):
+    """Loads Django's classes, whatever stands under their names for the tests."""
+
+    def load_middleware(self, is_async: bool = False) -> None:
+        with djangos_own():
+            super().load_middleware(is_async)
+
+
+class ClientHandler(OwnMiddleware, SyncHandler):
     """In the place of django.test.client.ClientHandler."""
 
     def __init__(self, enforce_csrf_checks: bool = True) -> None:
@@ -269,7 +278,7 @@ class AsyncServer:
         return exchange
 
     async def _django(self, request: Any) -> Any:
-        request.wire = self._exchange.wire
+        request.came_as(self._exchange.wire)
         response = await self._call(request)
         self._exchange.answered(request, response)
         return response
@@ -278,7 +287,7 @@ class AsyncServer:
         self._exchange.errors.append(error)
 
 
-class AsyncClientHandler(AsyncHandler):
+class AsyncClientHandler(OwnMiddleware, AsyncHandler):
     """In the place of django.test.client.AsyncClientHandler."""
 
     def __init__(self, enforce_csrf_checks: bool = True) -> None:

@@ -11,6 +11,7 @@ from django.db import connections
 from django.http import Http404
 from django.test.testcases import LiveServerThread, _MediaFilesHandler
 
+from over_quintette.handlers import OwnMiddleware
 from quintette import _quintette
 from quintette.server.handler import SyncHandler
 
@@ -20,7 +21,7 @@ LAST_SECONDS = 5.0
 POLL_SECONDS = 0.01
 
 
-class _Handler(SyncHandler):
+class _Handler(OwnMiddleware, SyncHandler):
     """The project behind the handlers for static and media files that LiveServerTestCase asks
     for, whose lookup of files it borrows."""
 

@@ -9,13 +9,17 @@ from django.urls import path
 
 from ledger import views_async, views_sync
 from quintette.db import pool
+from quintette.db.compiled import pools as compiled
 
 
 async def report(request: HttpRequest) -> JsonResponse:
     """What is still in use; the report's own task is not counted."""
     stats = pool.stats().get("default", pool.PoolStats())
     tasks = len(asyncio.all_tasks()) - 1
-    return JsonResponse({"pool": msgspec.to_builtins(stats), "tasks": tasks})
+    found = compiled.stats().get("default")
+    # Those of compiled queries, by which request.auser() loads users.
+    others = 0 if found is None else found.connections + found.connecting
+    return JsonResponse({"pool": msgspec.to_builtins(stats), "others": others, "tasks": tasks})
 
 
 def markers(request: HttpRequest) -> JsonResponse:

@@ -1,0 +1,1 @@
+"""API keys: a Django app. ``APIKeyAuth`` of quintette.auth is what reads them."""

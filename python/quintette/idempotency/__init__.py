@@ -1,0 +1,1 @@
+"""Where the records of ``Idempotent`` are kept. As an app: in the database."""

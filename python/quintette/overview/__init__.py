@@ -1,0 +1,1 @@
+"""What is known about a project from its URLconf: for ``manage.py routes`` and system checks."""
