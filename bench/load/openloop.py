@@ -50,7 +50,7 @@ def openloop(server: Server, core: int, rate: float, seconds: int) -> RateRound:
         p99_ms=came["p99_ms"],
         max_ms=came["max_ms"],
         errors=came["failed"] + came["unanswered"],
-        held=came["requests"] >= HELD * rate * seconds,
+        held=came["requests"] - came["late"] >= HELD * rate * seconds,
         client_cpu=spent.client_cpu,
         client_bound=spent.client_cpu >= CLIENT_BOUND,
     )

@@ -109,3 +109,14 @@ def test_a_stall_counts_for_every_request_that_was_due_in_it(program: Path, tmp_
     assert came["requests"] == 600
     assert came["p99_ms"] > 400
     assert came["max_ms"] >= 500
+
+
+def test_what_is_due_before_the_end_is_sent_after_it(program: Path, tmp_path: Path) -> None:
+    def pause(number: int) -> None:
+        if number == 50:
+            time.sleep(0.5)
+
+    with serving(PLAIN, pause) as port:
+        came = measured(program, tmp_path, port, 400, 0.5)
+    assert (came["requests"], came["unsent"]) == (200, 0)
+    assert came["late"] > 100
