@@ -2,7 +2,7 @@
 #ifndef Q5PY_CONVERT_H
 #define Q5PY_CONVERT_H
 
-#include "plan_data.h"
+#include "api/plan_data.h"
 
 /* The text as a value of param, NULL and *ret_fault when it is refused, or NULL with an exception
  * set (out of memory, or anything that param->convert raised: *ret_fault is Q5PY_FAULT_CONVERT). */

@@ -9,7 +9,7 @@
 #include "q5/conn.h"
 #include "q5/server.h"
 
-#include "django_names.h"
+#include "django/django_names.h"
 
 /* Names that are looked up often; interned once per module. X-macro: XX(identifier). */
 #define Q5PY_NAMES(XX)           \

@@ -57,7 +57,7 @@ class Plan:
     route_number: int
 
 class Guard:
-    """What stands before a typed handler; binding/guard.h."""
+    """What stands before a typed handler; binding/guards/guard.h."""
 
 class StackGuard(Guard):
     def __new__(
@@ -95,7 +95,7 @@ class Pieces:
 codings: tuple[str, ...]
 
 class Encoder:
-    """A body that is being compressed; binding/encoder.c."""
+    """A body that is being compressed; binding/responses/encoder.c."""
 
     def feed(self, data: ReadableBuffer | str, /) -> bytes: ...
     def flush(self, data: ReadableBuffer | str, /) -> bytes: ...
@@ -116,17 +116,17 @@ class CompressGuard(Guard):
     ) -> Self: ...
 
 class LimitTable:
-    """What throttles remember of their keys; binding/limit_table.h."""
+    """What throttles remember of their keys; binding/traffic/limit_table.h."""
 
     def __new__(cls, keys: int, shared: bool) -> Self: ...
 
 class FieldsGuard(Guard):
-    """binding/fields_guard.c."""
+    """binding/traffic/fields_guard.c."""
 
     def __new__(cls, plain: bytes, html: bytes) -> Self: ...
 
 class Proxies:
-    """Whom to believe what is forwarded; binding/client.h."""
+    """Whom to believe what is forwarded; binding/traffic/client.h."""
 
     def __new__(
         cls,
@@ -141,7 +141,7 @@ class Proxies:
     ) -> tuple[str, str, str, list[str], bool]: ...
 
 class CorsGuard(Guard):
-    """binding/cors.h."""
+    """binding/traffic/cors.h."""
 
     def __new__(
         cls,
@@ -158,7 +158,7 @@ class CorsGuard(Guard):
     def granted(self, fields: list[tuple[str, str]], preflight: bool, /) -> bytes: ...
 
 class ThrottleGuard(Guard):
-    """binding/throttle.h."""
+    """binding/traffic/throttle.h."""
 
     def __new__(
         cls,
@@ -181,7 +181,7 @@ class ThrottleGuard(Guard):
 # --- who asks: auth.c and its kin
 
 class AuthGuard(Guard):
-    """Says who asks; binding/auth.h."""
+    """Says who asks; binding/auth/auth.h."""
 
 class AuthCache:
     def __new__(cls, size_max: int) -> Self: ...

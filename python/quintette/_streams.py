@@ -1,4 +1,4 @@
-"""What runs for a streamed response. Called from C; see binding/stream.c, compress_guard.c."""
+"""What runs for a streamed response. Called from C; see stream.c, compress_guard.c."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ _CLASSES = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
 
 
 class Finished(NamedTuple):
-    """A sampled request that is over; binding/spans.c makes the tuple."""
+    """A sampled request that is over; binding/telemetry/spans.c makes the tuple."""
 
     trace: _quintette.Trace
     context: RequestContext | None

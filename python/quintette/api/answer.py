@@ -1,4 +1,4 @@
-"""What a request is answered with, as binding/encode.c reads it: tuples that begin with a kind."""
+"""What a request is answered with, as encode.c reads it: tuples that begin with a kind."""
 
 from __future__ import annotations
 

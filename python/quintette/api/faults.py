@@ -15,7 +15,7 @@ from quintette.api.text import RefusalsError, RefusedError, place_of, words_of
 
 ERRORS_MAX: Final = 100
 
-# Shared with binding/plan_data.h.
+# Shared with binding/api/plan_data.h.
 _MISSING, _TYPE, _BOUNDS, _ENCODING, _CONVERT, _TOO_MANY, _MEDIA, _GUARD, _PATH = range(9)
 
 # Shared with include/q5/status.h.
@@ -41,7 +41,7 @@ _NAMES = {
 }
 
 Fault = tuple[int, int, int, Any, BaseException | None, int]
-"""Source, slot, code, text, exception, detail: as binding/extract.c reports it."""
+"""Source, slot, code, text, exception, detail: as binding/api/extract.c reports it."""
 
 
 @dataclass

@@ -13,7 +13,7 @@ from django.conf import settings
 from quintette.api import answer, types
 from quintette.api.encoding import encode_json
 
-# Shared with binding/websocket.h.
+# Shared with binding/websocket/websocket.h.
 JSON: Final = 0
 TEXT: Final = 1
 BYTES: Final = 2
@@ -57,7 +57,7 @@ def kind_of(tp: Any) -> int:
 def compiled(
     opening: Opening, received: Any, sent: Any, decoder: Callable[[Any], Callable[[bytes], Any]]
 ) -> tuple[Any, ...]:
-    """As binding/websocket_plan.c reads it."""
+    """As binding/websocket/websocket_plan.c reads it."""
     kind = kind_of(received)
     return (
         kind,

@@ -20,7 +20,7 @@ _UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _DUMMY = "django.core.cache.backends.dummy.DummyCache"
 
-# In the order of binding/idempotent_guard.c.
+# In the order of binding/responses/idempotent_guard.c.
 _REFUSALS = (
     (400, "The request needs the header {header}."),
     (400, "The header {header} holds one key of at most 255 printable characters."),

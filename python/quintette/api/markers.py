@@ -29,7 +29,7 @@ MISSING: Final = Missing()
 
 
 class Source(IntEnum):
-    """Shared with binding/plan_data.h."""
+    """Shared with binding/api/plan_data.h."""
 
     PATH = 0
     QUERY = 1

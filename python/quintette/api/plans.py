@@ -26,7 +26,7 @@ from quintette.api.signature import Parameter, refuse
 from quintette.api.websockets import messages_of
 from quintette.concurrency.views import place_of
 
-# Shared with binding/plan_data.h.
+# Shared with binding/api/plan_data.h.
 _ONE, _MANY, _GROUP = range(3)
 _TO_STR, _TO_INT, _TO_FLOAT, _TO_BOOL, _TO_CALL = range(5)
 _LOW_OPEN, _HIGH_OPEN, _EMPTY_UNSET, _GROUP_OPEN, _SLASHES = 4, 8, 16, 32, 64
@@ -39,7 +39,7 @@ _MEDIA_NAMES = (
     "",
 )
 
-# Shared with binding/plan.h.
+# Shared with binding/api/plan.h.
 ASYNC, LOOP, THREAD = range(3)
 
 # Of parameters that say who asks.

@@ -20,7 +20,7 @@ from quintette.api.responses import Answered, Response
 if TYPE_CHECKING:
     from quintette.db.shapes.answering import Selected
 
-# Shared with binding/plan_data.h.
+# Shared with binding/api/plan_data.h.
 _TRUST, _NEVER, _EXACT, _STRUCT, _LIST, _DICT, _OPTIONAL, _PLAIN = range(8)
 
 Shape = tuple[int, Any, tuple[Any, ...]]

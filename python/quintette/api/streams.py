@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Shared with binding/pieces.c.
+# Shared with binding/streams/pieces.c.
 _EVENTS, _LINES = range(2)
 
 _ROWS_AT_A_TIME: Final = 2000

@@ -14,7 +14,7 @@ from quintette.auth.schemes import Public, Scheme
 if TYPE_CHECKING:
     from quintette.auth.permissions import Permission
 
-# Shared with binding/auth_permission.c.
+# Shared with binding/auth/auth_permission.c.
 SOMEBODY, SAFE, SCOPES, ASK, PASS, USER = range(6)
 ALLOW, DENY = -1, -2
 

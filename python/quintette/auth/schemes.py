@@ -13,7 +13,7 @@ from quintette.api.guards import Guard, GuardedRoute, Order
 from quintette.auth.calling import callable_in_loop
 from quintette.auth.users import LazyUser, attach, load, nobody
 
-# Shared with binding/auth_credentials.c.
+# Shared with binding/auth/auth_credentials.c.
 FIELD, SCHEME, BASIC = range(3)
 
 _quintette.set_auth(LazyUser, load, nobody, attach)

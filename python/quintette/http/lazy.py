@@ -1,6 +1,6 @@
 """What Django's middleware puts on every request, made when somebody asks for it.
 
-Where that middleware runs in C (binding/middleware.h), it only sets a bit of ``Request._lazy``. The
+Where that middleware runs in C (middleware.h), it only sets a bit of ``Request._lazy``. The
 descriptors here then do what the middleware's ``process_request()`` would have done. Without the
 bit there is no such attribute, as in a project without the middleware; assignment works as on any
 attribute.
@@ -15,7 +15,7 @@ from typing import Any
 from django.conf import settings
 from django.utils.functional import SimpleLazyObject
 
-# The bits; binding/middleware.h has the same.
+# The bits; binding/middleware/middleware.h has the same.
 SESSION, USER, MESSAGES, CSRF, CSRF_CHECK = 1, 2, 4, 8, 16
 
 

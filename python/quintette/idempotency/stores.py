@@ -13,7 +13,7 @@ from django.core.cache import caches
 from django.db import IntegrityError, connections, router, transaction
 from django.utils import timezone
 
-# What begin() says; shared with binding/idempotent_guard.c.
+# What begin() says; shared with binding/responses/idempotent_guard.c.
 BEGUN: Final = 0  # with a token: the request is the first
 DONE: Final = 1  # with the parts of the response
 BUSY: Final = 2

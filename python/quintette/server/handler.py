@@ -44,7 +44,7 @@ class NativeMiddleware(BaseHandler):
 
 
 class SyncHandler(_quintette.DjangoHandler, NativeMiddleware):
-    """Its ``__call__`` and what it calls are in C, by Django's names: see binding/django.h."""
+    """Its ``__call__`` and what it calls are in C, by Django's names: see django.h."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -29,7 +29,7 @@ from quintette.server.own import own_method
 # In Django's handler, whose words these are.
 logger = logging.getLogger("django.request")
 
-# The kinds of steps; binding/middleware.h has the same order.
+# The kinds of steps; binding/middleware/middleware.h has the same order.
 _SECURITY, _SESSION, _COMMON, _CSRF, _AUTH = range(5)
 _VIEW_ONLY = 13
 

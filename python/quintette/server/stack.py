@@ -1,7 +1,7 @@
 """The project's middleware before typed routes, where all of it that they need is Django's own.
 
 The C router answers typed routes without Django's handler. What its middleware would do is then
-done by a guard (binding/guard_stack.c): fields that never change are written as they are; the
+done by a guard (guard_stack.c): fields that never change are written as they are; the
 session, its user and messages are promised to the request, should the handler ask for one.
 """
 

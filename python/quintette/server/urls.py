@@ -1,4 +1,4 @@
-"""URLconfs for the matcher in C (binding/django_urls.c), and its matches as Django's.
+"""URLconfs for the matcher in C (binding/django/django_urls.c), and its matches as Django's.
 
 ``describe`` is called once per ``URLResolver``, when a request first comes into it. What it cannot
 prove to match in C as Django matches it, is described by what is to be called in Django.
@@ -22,7 +22,7 @@ from django.urls.resolvers import (
 
 from quintette.server.own import own_method
 
-# How a pattern is matched; binding/django_urls.c has the same numbers.
+# How a pattern is matched; binding/django/django_urls.c has the same numbers.
 ROUTE, REGEX, MATCH, RESOLVE = range(4)
 
 # A converter's number in C and its expression, by its exact type.

@@ -1,6 +1,6 @@
 """Reports what held the event loop of a worker for longer than ``QUINTETTE["WATCHDOG_MS"]``.
 
-A thread in C (binding/watchdog.c) notices; what is here runs in that thread, only then. While a
+A thread in C (watchdog.c) notices; what is here runs in that thread, only then. While a
 view holds the loop nobody else is answered, so each such stretch is worth a line in the log.
 """
 

@@ -19,7 +19,7 @@ BURST_MAX = 1_000_000_000
 # What an IPv6 site is given at least (RFC 6177): whoever has one has all its addresses.
 IPV6_BITS = 64
 
-# Shared with binding/throttle.h.
+# Shared with binding/traffic/throttle.h.
 _BY_ADDRESS, _BY_CALL, _BY_USER, _BY_AUTH = range(4)
 _WORDS = {"address": _BY_ADDRESS, "user": _BY_USER, "auth": _BY_AUTH}
 

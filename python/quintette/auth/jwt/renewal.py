@@ -1,4 +1,4 @@
-"""Keeping a verifier's keys and revocations new. The extension asks (binding/jwt_guard.c) when the
+"""Keeping a verifier's keys and revocations new. The extension asks (jwt_guard.c) when the
 time has come, and when a token names a key that is not known."""
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final
 from quintette import _quintette
 from quintette.auth.jwt.jwks import JWKS
 
-# Shared with binding/jwt_guard.c.
+# Shared with binding/auth/jwt_guard.c.
 RENEW_REVOKED: Final = 1
 RENEW_KEYS: Final = 2
 

@@ -1,4 +1,4 @@
-"""``JWT``: who asks, by a signed token. Verified in C (binding/jwt_*.c); what is here runs when the
+"""``JWT``: who asks, by a signed token. Verified in C (binding/auth/); what is here runs when the
 project is imported, when a token is issued, and when keys or revocations are renewed."""
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ class Declared(NamedTuple):
     constrained: bool  # the type says more than `kind`
 
     def described(self) -> tuple[Any, ...]:
-        """For C: binding/query_call.c."""
+        """For C: binding/query/query_call.c."""
         plain = None if self.constrained else self.kind
         fallback = None
         if self.default is not MISSING:
@@ -99,7 +99,7 @@ class Declared(NamedTuple):
         return valid
 
     def _check(self, value: Any) -> None:
-        """As binding/query_call.c does for what is of the plain type."""
+        """As binding/query/query_call.c does for what is of the plain type."""
         if isinstance(value, str) and "\0" in value:
             raise ParameterError([self.name], "contains a NUL character")
         if isinstance(value, int) and not INT64_MIN <= value <= INT64_MAX:

@@ -11,7 +11,7 @@ from quintette.db.compiled.errors import CompileError, OutOfBoundsError
 from quintette.db.compiled.placeholders import BOUND_FIRST, Slice, Sum, Trace
 from quintette.db.compiled.uses import INT8, TOKEN_CLOSE, TOKEN_OPEN, Prepare, Use
 
-# Shared with binding/query.h (q5py_slot_kind).
+# Shared with binding/query/query.h (q5py_slot_kind).
 ARGUMENT, SUM, LOW, COUNT, CONSTANT, PYTHON = range(6)
 
 _SPOT = re.compile(r"%s|%%|\b\d{18,}\b")
@@ -43,7 +43,7 @@ class Slot(NamedTuple):
         return not isinstance(self.value, (Sum, Slice))
 
     def described(self) -> tuple[Any, ...]:
-        """For C: binding/query_bind.c."""
+        """For C: binding/query/query_bind.c."""
         value, none = self.value, None
         kind, argument, low, high = CONSTANT, 0, none, none
         if self.prepare is not None:

@@ -26,7 +26,7 @@ from quintette.db.shapes.beside import Apart, Beside, check_text
 from quintette.db.shapes.compiling import ShapeNode
 from quintette.db.shapes.reading import NotInC, Relations, fetched
 
-# Shared with binding/query.h.
+# Shared with binding/query/query.h.
 _MODES: Final = {
     tracing.LIST: 0, tracing.ONE: 1, tracing.FIRST: 2, tracing.COUNT: 2, tracing.AGGREGATE: 2,
     tracing.EXISTS: 3,

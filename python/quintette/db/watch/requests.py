@@ -24,7 +24,7 @@ statements = logging.getLogger("quintette.db.statements")
 
 
 class Watched:
-    """One request under way. What the extension calls: see binding/watch.h."""
+    """One request under way. What the extension calls: see binding/query/watch.h."""
 
     __slots__ = ("_handler", "_path", "_record", "_timing")
 

@@ -1,5 +1,5 @@
 """What is told of each query: by Django's connections (``execute_wrappers``), and by the extension
-of those that run on connections of our own (binding/watch.h)."""
+of those that run on connections of our own (binding/query/watch.h)."""
 
 from __future__ import annotations
 
