@@ -106,8 +106,7 @@ static PyObject *to_bool(q5_slice text, q5py_fault *ret_fault) {
 
 /* Header values are Latin-1, as Django takes them; everything else is UTF-8. */
 static PyObject *to_text(const q5py_param *param, q5_slice text, q5py_fault *ret_fault) {
-    if (param->source == Q5PY_IN_HEADER)
-        return PyUnicode_DecodeLatin1(text.base, (Py_ssize_t)text.len, NULL);
+    if (param->source == Q5PY_IN_HEADER) return q5py_latin1(text);
     PyObject *value = q5py_str(text);
     if (!value && PyErr_ExceptionMatches(PyExc_UnicodeDecodeError)) {
         PyErr_Clear();

@@ -13,6 +13,11 @@ static inline PyObject *q5py_str(q5_slice text) {
     return PyUnicode_DecodeUTF8(text.base, (Py_ssize_t)text.len, NULL);
 }
 
+/* A str of Latin-1, as Django reads field values. */
+static inline PyObject *q5py_latin1(q5_slice text) {
+    return PyUnicode_DecodeLatin1(text.base, (Py_ssize_t)text.len, NULL);
+}
+
 /* Digits with an optional sign, within 64 bits. */
 bool q5py_parse_int(q5_slice text, int64_t *ret_value);
 

@@ -1,6 +1,7 @@
 /* Query strings, forms, headers and cookies: sources that are lists of names and values. */
 #include "plan_bind.h"
 
+#include "convert.h"
 #include "q5/cookie.h"
 #include "q5/urlencoded.h"
 
@@ -8,8 +9,7 @@
  */
 
 static PyObject *str_of(const q5py_param *param, q5_slice text) {
-    if (param->source == Q5PY_IN_HEADER)
-        return PyUnicode_DecodeLatin1(text.base, (Py_ssize_t)text.len, NULL);
+    if (param->source == Q5PY_IN_HEADER) return q5py_latin1(text);
     return q5py_str(text);
 }
 

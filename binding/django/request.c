@@ -5,14 +5,14 @@
 #include <structmember.h>
 #include <unistd.h>
 
+#include "convert.h"
 #include "django_urls.h"
 #include "traffic/client.h"
-#include "q5/cookie.h"
 #include "q5/percent.h"
 #include "q5/spool.h"
 #include "server/server.h"
 
-static q5_exchange *exchange_of(PyObject *op) {
+q5_exchange *q5py_request_exchange(PyObject *op) {
     q5_exchange *x = ((q5py_request *)op)->x;
     if (!x) PyErr_SetString(PyExc_RuntimeError, "this request was not made by the server");
     return x;
@@ -30,10 +30,6 @@ PyObject *q5py_request_new(q5py_state *state, q5_exchange *x) {
 }
 
 /* ---- text ------------------------------------------------------------------------------------ */
-
-static PyObject *latin1(q5_slice text) {
-    return PyUnicode_DecodeLatin1(text.base, (Py_ssize_t)text.len, NULL);
-}
 
 static PyObject *bytes(q5_slice text) {
     return PyBytes_FromStringAndSize(text.base, (Py_ssize_t)text.len);
@@ -66,43 +62,43 @@ static PyObject *decode_path(q5_slice raw) {
 
 static PyObject *get_method(PyObject *op, void *unused) {
     (void)unused;
-    q5_exchange *x = exchange_of(op);
-    return x ? latin1(x->head.method) : NULL;
+    q5_exchange *x = q5py_request_exchange(op);
+    return x ? q5py_latin1(x->head.method) : NULL;
 }
 
 static PyObject *get_raw_path(PyObject *op, void *unused) {
     (void)unused;
-    q5_exchange *x = exchange_of(op);
+    q5_exchange *x = q5py_request_exchange(op);
     return x ? bytes(x->head.path) : NULL;
 }
 
 static PyObject *get_path(PyObject *op, void *unused) {
     (void)unused;
-    q5_exchange *x = exchange_of(op);
+    q5_exchange *x = q5py_request_exchange(op);
     return x ? decode_path(x->head.path) : NULL;
 }
 
 PyObject *q5py_request_path(PyObject *request) {
-    q5_exchange *x = exchange_of(request);
+    q5_exchange *x = q5py_request_exchange(request);
     if (!x) return NULL;
     return x->head.path.len ? decode_path(x->head.path) : PyUnicode_FromString("/");
 }
 
 static PyObject *get_request_id(PyObject *op, void *unused) {
     (void)unused;
-    q5_exchange *x = exchange_of(op);
-    return x ? latin1(x->request_id) : NULL;
+    q5_exchange *x = q5py_request_exchange(op);
+    return x ? q5py_latin1(x->request_id) : NULL;
 }
 
 static PyObject *get_query_string(PyObject *op, void *unused) {
     (void)unused;
-    q5_exchange *x = exchange_of(op);
+    q5_exchange *x = q5py_request_exchange(op);
     return x ? bytes(x->head.query) : NULL;
 }
 
 static PyObject *get_http_version(PyObject *op, void *unused) {
     (void)unused;
-    q5_exchange *x = exchange_of(op);
+    q5_exchange *x = q5py_request_exchange(op);
     return x ? PyUnicode_FromString(x->head.version_minor ? "1.1" : "1.0") : NULL;
 }
 
@@ -121,7 +117,7 @@ static PyObject *get_is_doubted(PyObject *op, void *unused) {
 
 static PyObject *get_fields(PyObject *op, void *unused) {
     (void)unused;
-    q5_exchange *x = exchange_of(op);
+    q5_exchange *x = q5py_request_exchange(op);
     PyObject *list = x ? PyList_New(x->head.field_count) : NULL;
     for (uint16_t i = 0; list && i < x->head.field_count; i++) {
         const q5_field *field = &x->head.fields[i];
@@ -140,29 +136,25 @@ static PyObject *get_client(PyObject *op, void *unused) {
     return Py_BuildValue("(si)", self->peer_host, (int)self->peer_port);
 }
 
-static bool local_address(q5_exchange *x, char host[46], uint16_t *ret_port) {
-    return x->conn && q5_server_local(x->conn, host, ret_port);
-}
-
 static PyObject *get_server(PyObject *op, void *unused) {
     (void)unused;
-    q5_exchange *x = exchange_of(op);
+    q5_exchange *x = q5py_request_exchange(op);
     char host[46];
     uint16_t port;
     if (!x) return NULL;
-    if (!local_address(x, host, &port)) Py_RETURN_NONE;
+    if (!q5py_request_local(x, host, &port)) Py_RETURN_NONE;
     return Py_BuildValue("(si)", host, (int)port);
 }
 
 static PyObject *get_body_len(PyObject *op, void *unused) {
     (void)unused;
-    q5_exchange *x = exchange_of(op);
+    q5_exchange *x = q5py_request_exchange(op);
     return x ? PyLong_FromUnsignedLongLong(x->body_len) : NULL;
 }
 
 static PyObject *get_is_gone(PyObject *op, void *unused) {
     (void)unused;
-    q5_exchange *x = exchange_of(op);
+    q5_exchange *x = q5py_request_exchange(op);
     return x ? PyBool_FromLong(!x->is_detached && !x->conn) : NULL;
 }
 
@@ -203,12 +195,12 @@ static int set_resolver_match(PyObject *op, PyObject *value, void *unused) {
 
 static PyObject *request_field(PyObject *op, PyObject *name) {
     Py_ssize_t len;
-    q5_exchange *x = exchange_of(op);
+    q5_exchange *x = q5py_request_exchange(op);
     const char *text = x ? PyUnicode_AsUTF8AndSize(name, &len) : NULL;
     if (!text) return NULL;
     const q5_field *field = q5_head_find(&x->head, q5_slice_make(text, (size_t)len), 0);
     if (!field) Py_RETURN_NONE;
-    return latin1(field->value);
+    return q5py_latin1(field->value);
 }
 
 static PyObject *read_spool(q5_exchange *x) {
@@ -226,7 +218,7 @@ static PyObject *read_spool(q5_exchange *x) {
 
 static PyObject *request_body_bytes(PyObject *op, PyObject *unused) {
     (void)unused;
-    q5_exchange *x = exchange_of(op);
+    q5_exchange *x = q5py_request_exchange(op);
     if (!x) return NULL;
     return x->spool ? read_spool(x) : bytes(x->body);
 }
@@ -241,149 +233,14 @@ static int reopen(int fd) {
 
 static PyObject *request_body_fd(PyObject *op, PyObject *unused) {
     (void)unused;
-    q5_exchange *x = exchange_of(op);
+    q5_exchange *x = q5py_request_exchange(op);
     if (!x) return NULL;
     if (!x->spool) return PyLong_FromLong(-1);
     int fd = reopen(((q5_spool *)x->spool)->fd);
-    if (fd < 0 || lseek(fd, 0, SEEK_SET) < 0) return PyErr_SetFromErrno(PyExc_OSError);
-    return PyLong_FromLong(fd);
-}
-
-static int put_steal(PyObject *dict, const char *key, PyObject *value) {
-    int rc = value ? PyDict_SetItemString(dict, key, value) : -1;
-    Py_XDECREF(value);
-    return rc;
-}
-
-static PyObject *environ_key(const q5_field *field) {
-    if (field->id == Q5_FIELD_CONTENT_TYPE) return PyUnicode_FromString("CONTENT_TYPE");
-    if (field->id == Q5_FIELD_CONTENT_LENGTH) return PyUnicode_FromString("CONTENT_LENGTH");
-    PyObject *key = PyUnicode_New((Py_ssize_t)field->name.len + 5, 127);
-    if (!key) return NULL;
-    Py_UCS1 *out = PyUnicode_1BYTE_DATA(key);
-    for (size_t i = 0; i < 5; i++)
-        out[i] = (Py_UCS1) "HTTP_"[i];
-    for (size_t i = 0; i < field->name.len; i++) {
-        char c = field->name.base[i];
-        out[5 + i] = (Py_UCS1)(c == '-' ? '_' : (c >= 'a' && c <= 'z') ? c - 32 : c);
-    }
-    return key;
-}
-
-/* Repeated fields are joined: cookies by "; ", others by "," (RFC 9110, 5.3). All at once, so that
- * a thousand of one name cost no more than a thousand of different ones (CVE-2025-14550). */
-static PyObject *joined_value(const q5_head *head, uint16_t at, bool *taken) {
-    const q5_field *field = &head->fields[at];
-    const char *glue = field->id == Q5_FIELD_COOKIE ? "; " : ",";
-    PyObject *out = latin1(field->value), *parts = NULL;
-    for (uint16_t i = at + 1; out && i < head->field_count; i++) {
-        if (taken[i] || head->fields[i].id != field->id ||
-            !q5_slice_ieq(head->fields[i].name, field->name))
-            continue;
-        taken[i] = true;
-        if (!parts && (parts = PyList_New(0)) && PyList_Append(parts, out)) Py_CLEAR(parts);
-        PyObject *more = latin1(head->fields[i].value);
-        if (!parts || !more || PyList_Append(parts, more)) Py_CLEAR(out);
-        Py_XDECREF(more);
-    }
-    if (out && parts) {
-        PyObject *separator = PyUnicode_FromString(glue);
-        Py_SETREF(out, separator ? PyUnicode_Join(separator, parts) : NULL);
-        Py_XDECREF(separator);
-    }
-    Py_XDECREF(parts);
-    return out;
-}
-
-static int put_fields(PyObject *dict, const q5_head *head) {
-    bool taken[Q5_FIELDS_MAX] = {false};
-    for (uint16_t i = 0; i < head->field_count; i++) {
-        if (taken[i]) continue;
-        PyObject *key = environ_key(&head->fields[i]);
-        /* An absolute-form target overrides the Host field (RFC 9112, 3.2.2). */
-        bool is_host = head->fields[i].id == Q5_FIELD_HOST;
-        PyObject *value = !key ? NULL : is_host ? latin1(head->host) : joined_value(head, i, taken);
-        int rc = value ? PyDict_SetItem(dict, key, value) : -1;
-        Py_XDECREF(key);
-        Py_XDECREF(value);
-        if (rc) return -1;
-    }
-    return 0;
-}
-
-/* PATH_INFO as WSGI has it: the decoded bytes, read as latin-1. */
-static PyObject *path_info(q5_slice raw) {
-    char *room = PyMem_Malloc(raw.len ? raw.len : 1);
-    size_t len = 0;
-    if (!room) return PyErr_NoMemory();
-    q5_percent_decode(raw, Q5_PERCENT_LENIENT, room, &len);
-    PyObject *out = PyUnicode_DecodeLatin1(room, (Py_ssize_t)len, NULL);
-    PyMem_Free(room);
-    return out;
-}
-
-static int put_addresses(PyObject *dict, q5py_request *self) {
-    char host[46] = "", port_text[8] = "80";
-    uint16_t port;
-    if (local_address(self->x, host, &port))
-        PyOS_snprintf(port_text, sizeof(port_text), "%u", (unsigned)port);
-    if (put_steal(dict, "SERVER_NAME", PyUnicode_FromString(host[0] ? host : "localhost")) ||
-        put_steal(dict, "SERVER_PORT", PyUnicode_FromString(port_text)) ||
-        put_steal(dict, "REMOTE_ADDR", PyUnicode_FromString(self->peer_host)))
-        return -1;
-    if (!self->peer_host[0]) return 0;
-    PyOS_snprintf(port_text, sizeof(port_text), "%u", (unsigned)self->peer_port);
-    return put_steal(dict, "REMOTE_PORT", PyUnicode_FromString(port_text));
-}
-
-static PyObject *request_environ(PyObject *op, PyObject *unused) {
-    (void)unused;
-    q5py_request *self = (q5py_request *)op;
-    q5_exchange *x = exchange_of(op);
-    PyObject *dict = x ? PyDict_New() : NULL;
-    if (!dict) return NULL;
-    const q5_head *head = &x->head;
-    if (put_steal(dict, "REQUEST_METHOD", latin1(head->method)) ||
-        put_steal(dict, "SCRIPT_NAME", PyUnicode_FromString("")) ||
-        put_steal(dict, "PATH_INFO", path_info(head->path)) ||
-        put_steal(dict, "QUERY_STRING", latin1(head->query)) ||
-        put_steal(dict, "SERVER_PROTOCOL",
-                  PyUnicode_FromString(head->version_minor ? "HTTP/1.1" : "HTTP/1.0")) ||
-        put_addresses(dict, self) || put_fields(dict, head))
-        Py_CLEAR(dict);
-    return dict;
-}
-
-static int put_cookie(PyObject *dict, q5_exchange *x, q5_slice name, q5_slice value) {
-    q5_slice plain;
-    if (q5_cookie_unquote(value, &x->arena, &plain)) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    /* Unquoted text may hold code points above 255, written as UTF-8; the rest is latin-1. */
-    bool same = plain.base == value.base;
-    PyObject *key = latin1(name);
-    PyObject *text =
-        same ? latin1(plain) : PyUnicode_DecodeUTF8(plain.base, (Py_ssize_t)plain.len, "replace");
-    int rc = key && text ? PyDict_SetItem(dict, key, text) : -1;
-    Py_XDECREF(key);
-    Py_XDECREF(text);
-    return rc;
-}
-
-static PyObject *request_cookies(PyObject *op, PyObject *unused) {
-    (void)unused;
-    q5_exchange *x = exchange_of(op);
-    PyObject *dict = x ? PyDict_New() : NULL;
-    for (uint16_t i = 0; dict && i < x->head.field_count; i++) {
-        if (x->head.fields[i].id != Q5_FIELD_COOKIE) continue;
-        q5_cookies it;
-        q5_slice name, value;
-        q5_cookies_init(&it, x->head.fields[i].value, 0);
-        while (dict && q5_cookies_next(&it, &name, &value) == Q5_OK)
-            if (put_cookie(dict, x, name, value)) Py_CLEAR(dict);
-    }
-    return dict;
+    if (fd >= 0 && lseek(fd, 0, SEEK_SET) == 0) return PyLong_FromLong(fd);
+    PyErr_SetFromErrno(PyExc_OSError);
+    if (fd >= 0) close(fd);
+    return NULL;
 }
 
 /* A second face of the same request, with the attributes that the first one has so far. */
@@ -391,7 +248,7 @@ static PyObject *request_copy(PyObject *op, PyObject *unused) {
     (void)unused;
     q5py_request *self = (q5py_request *)op;
     PyTypeObject *type = Py_TYPE(op);
-    q5py_request *copy = exchange_of(op) ? (q5py_request *)type->tp_alloc(type, 0) : NULL;
+    q5py_request *copy = q5py_request_exchange(op) ? (q5py_request *)type->tp_alloc(type, 0) : NULL;
     if (!copy) return NULL;
     copy->x = q5_exchange_ref(self->x);
     copy->server = Py_XNewRef(self->server);
@@ -418,9 +275,10 @@ static PyMethodDef request_methods[] = {
      "body_fd() -> int\n\nA new descriptor of the spooled body, at its beginning, which the "
      "caller\n"
      "closes; -1 when the body is in memory."},
-    {"cookies", request_cookies, METH_NOARGS,
+    {"cookies", q5py_request_cookies, METH_NOARGS,
      "cookies() -> dict[str, str]: of the Cookie fields, as django.http.parse_cookie has them"},
-    {"environ", request_environ, METH_NOARGS, "environ() -> dict: a new WSGI-like environment"},
+    {"environ", q5py_request_environ, METH_NOARGS,
+     "environ() -> dict: a new WSGI-like environment"},
     {NULL, NULL, 0, NULL},
 };
 

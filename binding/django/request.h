@@ -29,7 +29,15 @@ void q5py_request_promise(q5py_state *state, PyObject *request, unsigned lazy,
 /* For any instance of Request. The decoded path, "/" where it is empty: new reference, or NULL with
  * an exception. */
 PyObject *q5py_request_path(PyObject *request);
+/* Its exchange, borrowed, or NULL with RuntimeError: made in Python, not by the server. */
+q5_exchange *q5py_request_exchange(PyObject *request);
 /* Its resolver_match is to be made of this UrlMatch. */
 void q5py_request_set_match(PyObject *request, PyObject *match);
+
+/* ---- request_environ.c: methods of the type */
+PyObject *q5py_request_environ(PyObject *request, PyObject *unused);
+PyObject *q5py_request_cookies(PyObject *request, PyObject *unused);
+/* The address that the client has connected to; false: there is no socket. */
+bool q5py_request_local(q5_exchange *x, char host[46], uint16_t *ret_port);
 
 #endif

@@ -6,6 +6,7 @@
  *   query_bind.c       arguments -> q5_param;  query_param.c: one Python value -> q5_param
  *   query_pending.c    Pending: a call that runs when it is awaited
  *   query_pg.c         PgPool: PostgreSQL connections of our own on the loop
+ *   query_pg_run.c     calls that run on them, query_pg_bind.c their arguments
  *   query_sqlite.c     SqliteFile: a SQLite connection of our own
  *   query_django.c     what psycopg has received on a connection of Django's -> the same results
  *   query_tuples.c     what sqlite3 has fetched -> cells
@@ -202,13 +203,15 @@ int q5py_pg_start(q5py_pending *pending, q5py_poller *poller, q5py_wait **ret_wa
 
 /* libpq's functions, out of what has loaded it. 0, or -1 with NotImplementedError. */
 int q5py_pg_library_load(q5_pg_library *library, const char *path);
+
+/* pg_pools(poller): by alias, a dict of the open ones. */
+PyObject *q5py_pg_pools(PyObject *module, PyObject *poller);
+
+/* ---- query_pg_run.c */
 /* As q5py_statement_result, of a result in binary format, which stays the caller's; never
  * Py_NotImplemented. */
 PyObject *q5py_pg_result(q5py_statement *statement, const q5_pg_library *library,
                          const PGresult *result, bool as_json, bool in_python);
-
-/* pg_pools(poller): by alias, a dict of the open ones. */
-PyObject *q5py_pg_pools(PyObject *module, PyObject *poller);
 
 /* ---- query_sqlite.c */
 /* Runs it, on this thread, if that is done soon. 1: *ret_result is a new reference to the result;

@@ -1,5 +1,6 @@
 /* _quintette.CompressGuard: replies in the coding that the client likes best. */
 #include "encoder.h"
+#include "convert.h"
 #include "guards/guard.h"
 #include "server/server.h"
 #include "greenlets/sync_call.h"
@@ -118,7 +119,7 @@ static int weaken_etag(q5py_reply *reply) {
     if (!q5py_reply_find(reply, Q5_LIT("etag"), &etag)) return 0;
     if (etag.len >= 2 && etag.base[0] == 'W' && etag.base[1] == '/') return 0;
     PyObject *name = PyUnicode_FromString("ETag");
-    PyObject *strong = PyUnicode_DecodeLatin1(etag.base, (Py_ssize_t)etag.len, NULL);
+    PyObject *strong = q5py_latin1(etag);
     PyObject *weak = name && strong ? PyUnicode_FromFormat("W/%U", strong) : NULL;
     int rc = weak ? q5py_reply_remove(reply, Q5_LIT("etag")) : -1;
     if (rc == 0) rc = q5py_reply_add_field(reply, name, weak);

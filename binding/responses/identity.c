@@ -1,5 +1,6 @@
 /* Who asks, as a name for what is kept for him alone. */
 #include "auth/auth.h"
+#include "convert.h"
 #include "cache.h"
 
 static PyObject *of_user(PyObject *user) {
@@ -29,7 +30,7 @@ static PyObject *of_credentials(const q5py_pass *pass) {
                         "who asks has neither a user nor a subject nor an Authorization field");
         return NULL;
     }
-    PyObject *text = PyUnicode_DecodeLatin1(field->value.base, (Py_ssize_t)field->value.len, NULL);
+    PyObject *text = q5py_latin1(field->value);
     PyObject *name = text ? PyUnicode_FromFormat("credentials:%U", text) : NULL;
     Py_XDECREF(text);
     return name;

@@ -1,6 +1,8 @@
 /* The header fields of a reply that is not written yet. */
 #include "reply.h"
 
+#include "convert.h"
+
 int q5py_field_slice(PyObject *text, q5_slice *ret) {
     if (PyBytes_Check(text)) {
         *ret = q5_slice_make(PyBytes_AS_STRING(text), (size_t)PyBytes_GET_SIZE(text));
@@ -116,9 +118,7 @@ static int append_lines(PyObject *list, q5_slice lines) {
     size_t at = 0;
     q5_slice name, value;
     while (next_line(lines, &at, &name, &value)) {
-        PyObject *pair =
-            Py_BuildValue("(NN)", PyUnicode_DecodeLatin1(name.base, (Py_ssize_t)name.len, NULL),
-                          PyUnicode_DecodeLatin1(value.base, (Py_ssize_t)value.len, NULL));
+        PyObject *pair = Py_BuildValue("(NN)", q5py_latin1(name), q5py_latin1(value));
         int rc = pair ? PyList_Append(list, pair) : -1;
         Py_XDECREF(pair);
         if (rc) return -1;

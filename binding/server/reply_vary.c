@@ -2,6 +2,8 @@
  * one constant line. (Several lines would do by RFC 9110, 5.3, yet not for every cache.) */
 #include "reply.h"
 
+#include "convert.h"
+
 enum { ACCEPT_ENCODING = 1, ORIGIN = 2, COOKIE = 4, ALL = 8 };
 
 static const q5_slice names[] = {{"Accept-Encoding", 15}, {"Origin", 6}, {"Cookie", 6}};
@@ -67,8 +69,8 @@ static int add_pair(q5py_reply *reply, PyObject *value) {
 
 /* Behind the value that is there. */
 static int join(q5py_reply *reply, q5_slice value, q5_slice name) {
-    PyObject *old = PyUnicode_DecodeLatin1(value.base, (Py_ssize_t)value.len, NULL);
-    PyObject *more = PyUnicode_DecodeLatin1(name.base, (Py_ssize_t)name.len, NULL);
+    PyObject *old = q5py_latin1(value);
+    PyObject *more = q5py_latin1(name);
     PyObject *joined = old && more ? PyUnicode_FromFormat("%U, %U", old, more) : NULL;
     int rc = joined ? q5py_reply_remove(reply, Q5_LIT("vary")) : -1;
     if (rc == 0) rc = add_pair(reply, joined);
@@ -88,7 +90,7 @@ int q5py_reply_vary(q5py_reply *reply, q5_slice name) {
     if (q5py_reply_find(reply, Q5_LIT("vary"), &value))
         return list_has(value, name) ? 0 : join(reply, value, name);
     if (bit) return q5py_reply_add_lines(reply, lines[bit]);
-    PyObject *text = PyUnicode_DecodeLatin1(name.base, (Py_ssize_t)name.len, NULL);
+    PyObject *text = q5py_latin1(name);
     int rc = add_pair(reply, text);
     Py_XDECREF(text);
     return rc;

@@ -1,5 +1,7 @@
 #include "body_source.h"
 
+#include "convert.h"
+
 typedef struct body_source {
     PyObject_HEAD q5_exchange *x; /* one reference */
     q5py_flight *flight;          /* borrowed; NULL once the request is answered */
@@ -124,7 +126,7 @@ static PyObject *source_content_type(PyObject *op, void *unused) {
     (void)unused;
     const q5_field *field = q5_head_known(&((body_source *)op)->x->head, Q5_FIELD_CONTENT_TYPE);
     if (!field) return PyUnicode_FromStringAndSize(NULL, 0);
-    return PyUnicode_DecodeLatin1(field->value.base, (Py_ssize_t)field->value.len, NULL);
+    return q5py_latin1(field->value);
 }
 
 /* ---- the type -------------------------------------------------------------------------------- */

@@ -97,13 +97,9 @@ int q5py_spans_tell(q5py_spans *spans, q5py_note *note, PyObject *trace) {
 
 /* ---- the end --------------------------------------------------------------------------------- */
 
-static PyObject *text(q5_slice bytes) {
-    return PyUnicode_DecodeLatin1(bytes.base ? bytes.base : "", (Py_ssize_t)bytes.len, NULL);
-}
-
 static PyObject *field(const q5_exchange *x, q5_field_id id) {
     const q5_field *found = q5_head_known(&x->head, id);
-    return text(found ? found->value : q5_slice_make(NULL, 0));
+    return q5py_latin1(found ? found->value : q5_slice_make(NULL, 0));
 }
 
 /* What telemetry.Finished reads. */
@@ -115,11 +111,11 @@ static PyObject *describe(q5py_server *server, q5_exchange *x, uint64_t duration
     bool is_https = x->client && x->client->scheme == Q5_SCHEME_HTTPS;
     PyObject *route = q5py_metrics_route(server, x);
     PyObject *context = note->context ? note->context : Py_None;
-    return Py_BuildValue("(NONNNNOisHKKNsi)", q5py_trace_new(server->state, x), context,
-                         text(x->head.method), text(x->head.path), text(x->head.query),
-                         text(x->head.host), route ? route : Py_None, x->status, host, port,
-                         duration_usec, x->sent_len, field(x, Q5_FIELD_USER_AGENT),
-                         is_https ? "https" : "http", (int)x->head.version_minor);
+    return Py_BuildValue(
+        "(NONNNNOisHKKNsi)", q5py_trace_new(server->state, x), context, q5py_latin1(x->head.method),
+        q5py_latin1(x->head.path), q5py_latin1(x->head.query), q5py_latin1(x->head.host),
+        route ? route : Py_None, x->status, host, port, duration_usec, x->sent_len,
+        field(x, Q5_FIELD_USER_AGENT), is_https ? "https" : "http", (int)x->head.version_minor);
 }
 
 void q5py_spans_done(q5py_server *server, q5_exchange *x, uint64_t duration_usec) {

@@ -2,6 +2,8 @@
  * that the request started does, and holds nothing else of it. */
 #include "trace.h"
 
+#include "convert.h"
+
 typedef struct trace_object {
     PyObject_VAR_HEAD q5_trace trace;
     uint64_t begin_unix_usec;
@@ -19,7 +21,7 @@ PyObject *q5py_trace_new(q5py_state *state, const q5_exchange *x) {
     memcpy(self->request_id, x->request_id.base, x->request_id.len);
     q5_slice caller = q5_trace_state(&note->trace, &x->head);
     if (!caller.len) return (PyObject *)self;
-    self->state = PyUnicode_DecodeLatin1(caller.base, (Py_ssize_t)caller.len, NULL);
+    self->state = q5py_latin1(caller);
     if (!self->state) Py_CLEAR(self);
     return (PyObject *)self;
 }

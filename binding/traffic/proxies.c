@@ -1,5 +1,6 @@
 /* _quintette.Proxies: which peers are believed what they forward. Constant once made. */
 #include "client.h"
+#include "convert.h"
 #include "head_pairs.h"
 
 struct q5py_proxies {
@@ -49,8 +50,7 @@ bool q5py_proxies_refuse(const q5py_proxies *self, q5_exchange *x) {
 static PyObject *fields_left(const q5_head *head) {
     PyObject *list = PyList_New(head->field_count);
     for (uint16_t i = 0; list && i < head->field_count; i++) {
-        PyObject *name = PyUnicode_DecodeLatin1(head->fields[i].name.base,
-                                                (Py_ssize_t)head->fields[i].name.len, NULL);
+        PyObject *name = q5py_latin1(head->fields[i].name);
         if (!name) Py_CLEAR(list);
         if (list) PyList_SET_ITEM(list, i, name);
     }

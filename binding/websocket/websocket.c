@@ -48,9 +48,9 @@ void q5py_websocket_set_thrown(PyObject *args) {
 
 /* ---- answering the handshake ----------------------------------------------------------------- */
 
-static int add_text(q5py_reply *reply, const char *name, const char *base, size_t len) {
+static int add_text(q5py_reply *reply, const char *name, q5_slice text) {
     PyObject *key = PyUnicode_FromString(name);
-    PyObject *value = PyUnicode_DecodeLatin1(base, (Py_ssize_t)len, NULL);
+    PyObject *value = q5py_latin1(text);
     int rc = key && value ? q5py_reply_add_field(reply, key, value) : -1;
     Py_XDECREF(key);
     Py_XDECREF(value);
@@ -66,7 +66,7 @@ static int choose_protocol(q5py_websocket *self, q5py_reply *reply) {
         q5_slice name = q5_slice_make(text, (size_t)len);
         if (!q5_ws_offers_protocol(&self->flight->x->head, name)) continue;
         self->protocol = Py_NewRef(PyTuple_GET_ITEM(protocols, i));
-        return add_text(reply, "Sec-WebSocket-Protocol", text, (size_t)len);
+        return add_text(reply, "Sec-WebSocket-Protocol", q5_slice_make(text, (size_t)len));
     }
     return 0;
 }
@@ -75,7 +75,7 @@ static int choose_extension(q5py_websocket *self, q5py_reply *reply) {
     char text[Q5_WS_EXTENSION_MAX];
     size_t len;
     if (q5py_websocket_negotiate(self, text, &len)) return -1;
-    return len ? add_text(reply, "Sec-WebSocket-Extensions", text, len) : 0;
+    return len ? add_text(reply, "Sec-WebSocket-Extensions", q5_slice_make(text, len)) : 0;
 }
 
 static int make_reply(q5py_websocket *self, q5py_reply *reply) {
@@ -88,7 +88,7 @@ static int make_reply(q5py_websocket *self, q5py_reply *reply) {
     q5_ws_accept(key, accept);
     reply->status = 101;
     if (q5py_reply_add_lines(reply, Q5_LIT("Upgrade: websocket\r\n")) ||
-        add_text(reply, "Sec-WebSocket-Accept", accept, sizeof(accept)) ||
+        add_text(reply, "Sec-WebSocket-Accept", q5_slice_make(accept, sizeof(accept))) ||
         choose_protocol(self, reply))
         return -1;
     return choose_extension(self, reply);
@@ -122,7 +122,7 @@ static void refuse(q5py_websocket *self, int status) {
     q5py_reply_clear(reply);
     q5py_reply_init(reply);
     reply->status = status == Q5_EINVAL ? 400 : 503;
-    if (add_text(reply, "Connection", "close", 5)) PyErr_Clear();
+    if (add_text(reply, "Connection", Q5_LIT("close"))) PyErr_Clear();
     self->refused = true;
 }
 
