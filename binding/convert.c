@@ -189,3 +189,9 @@ void q5py_stop_iteration(PyObject *value) {
     Py_XDECREF(stop);
     Py_DECREF(value);
 }
+
+PyObject *q5py_next_of(PySendResult sent, PyObject *value) {
+    if (sent != PYGEN_RETURN) return value; /* NULL: an exception is set */
+    q5py_stop_iteration(value);
+    return NULL;
+}

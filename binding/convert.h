@@ -28,6 +28,8 @@ void q5py_exception_set(PyObject *exception);
 
 /* Ends an iterator with that value; steals the reference. */
 void q5py_stop_iteration(PyObject *value);
+/* What am_send has given, as __next__ gives it; steals the value. */
+PyObject *q5py_next_of(PySendResult sent, PyObject *value);
 
 /* The attribute, if there is one. 1: *ret is a new reference; 0: *ret is NULL; -1 with an
  * exception, and *ret is NULL. */

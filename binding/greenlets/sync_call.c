@@ -26,16 +26,10 @@ static PySendResult sync_call_send(PyObject *op, PyObject *value, PyObject **ret
     return check_usable(self) ? PYGEN_ERROR : q5py_sync_call_step(self, ret);
 }
 
-static PyObject *to_python(PySendResult sent, PyObject *value) {
-    if (sent != PYGEN_RETURN) return value; /* NULL: an exception is set */
-    q5py_stop_iteration(value);
-    return NULL;
-}
-
 static PyObject *sync_call_next(PyObject *op) {
     PyObject *value;
     PySendResult sent = sync_call_send(op, Py_None, &value);
-    return to_python(sent, value);
+    return q5py_next_of(sent, value);
 }
 
 static PyObject *sync_call_send_method(PyObject *op, PyObject *value) {
@@ -53,7 +47,7 @@ static PyObject *throw_in(q5py_sync_call *self, PyObject *exception) {
     }
     Py_XSETREF(self->thrown, Py_NewRef(exception));
     PySendResult sent = q5py_sync_call_step(self, &value);
-    return to_python(sent, value);
+    return q5py_next_of(sent, value);
 }
 
 /* As a generator's: throw(type, value, traceback) is the older form. */

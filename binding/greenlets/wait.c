@@ -298,13 +298,9 @@ static PySendResult wait_send(PyObject *op, PyObject *value, PyObject **ret) {
 }
 
 static PyObject *wait_next(PyObject *op) {
-    PyObject *value;
+    PyObject *value = NULL;
     PySendResult sent = wait_send(op, NULL, &value);
-    if (sent == PYGEN_RETURN) {
-        q5py_stop_iteration(value);
-        return NULL;
-    }
-    return sent == PYGEN_NEXT ? value : NULL;
+    return q5py_next_of(sent, value);
 }
 
 static PyObject *wait_get_blocking(PyObject *op, void *unused) {

@@ -189,13 +189,9 @@ static PySendResult receive_send(PyObject *op, PyObject *value, PyObject **ret) 
 }
 
 static PyObject *receive_next(PyObject *op) {
-    PyObject *value;
+    PyObject *value = NULL;
     PySendResult sent = receive_send(op, NULL, &value);
-    if (sent == PYGEN_RETURN) {
-        q5py_stop_iteration(value);
-        return NULL;
-    }
-    return sent == PYGEN_NEXT ? value : NULL;
+    return q5py_next_of(sent, value);
 }
 
 static PyObject *receive_send_method(PyObject *op, PyObject *unused) {
