@@ -40,14 +40,15 @@ static int verify_signature(const q5py_jwt_verifier *self, const q5_jws *jws) {
 
 /* The JSON string behind `jti`, escapes resolved: new reference, or NULL with an exception. */
 static PyObject *decode_string(q5_slice text) {
-    if (!memchr(text.base, '\\', text.len))
-        return PyUnicode_DecodeUTF8(text.base, (Py_ssize_t)text.len, NULL);
+    PyObject *plain = PyUnicode_DecodeUTF8(text.base, (Py_ssize_t)text.len, NULL);
+    if (!plain || !memchr(text.base, '\\', text.len)) return plain;
     PyObject *json = PyImport_ImportModule("json");
+    /* Not "%.*s": before CPython 3.12 that is copied as it stands. */
     PyObject *out =
-        json ? PyObject_CallMethod(json, "loads", "N",
-                                   PyUnicode_FromFormat("\"%.*s\"", (int)text.len, text.base))
+        json ? PyObject_CallMethod(json, "loads", "N", PyUnicode_FromFormat("\"%U\"", plain))
              : NULL;
     Py_XDECREF(json);
+    Py_DECREF(plain);
     return out;
 }
 
