@@ -29,7 +29,7 @@ def serve(project: Project) -> Iterator[Callable[..., Served]]:
         if served.process.poll() is None:
             served.process.terminate()
             try:
-                served.process.wait(5)
+                served.process.wait(10)
             except subprocess.TimeoutExpired:
                 served.process.kill()
                 served.process.wait()

@@ -18,7 +18,8 @@ from urllib.parse import urlsplit
 import quintette
 
 PACKAGE_ROOT = Path(quintette.__path__[0]).parent
-START_SECONDS = 20
+# For what must happen, on however busy a machine; nothing is measured by it.
+PATIENCE_SECONDS = 60
 URL = re.compile(r"http://[\d.:\[\]]+/")
 
 MANAGE = """
@@ -43,7 +44,7 @@ TEMPLATES = [{
 USE_TZ = True
 """
 URLS = """
-import asyncio, os, time
+import asyncio, os, pathlib, time
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import path
@@ -59,20 +60,27 @@ def pid(request):
 async def apid(request):
     return HttpResponse(str(os.getpid()))
 
-def slow(request):
-    time.sleep(float(request.GET["s"]))
-    return HttpResponse("slow")
+def note(name):
+    return pathlib.Path(__file__).with_name(name)
 
-async def aslow(request):
-    await asyncio.sleep(float(request.GET["s"]))
-    return HttpResponse("slow")
+def held(request):
+    note("begun").touch()
+    while not note("go-on").exists():
+        time.sleep(0.01)
+    return HttpResponse("held")
+
+async def aheld(request):
+    note("begun").touch()
+    while not note("go-on").exists():
+        await asyncio.sleep(0.01)
+    return HttpResponse("held")
 
 def page(request):
     return render(request, "page.html")
 
 urlpatterns = [
-    path("", text), path("pid", pid), path("apid", apid), path("slow", slow),
-    path("aslow", aslow), path("page", page),
+    path("", text), path("pid", pid), path("apid", apid), path("held", held),
+    path("aheld", aheld), path("page", page),
 ]
 """
 
@@ -97,6 +105,14 @@ class Project:
         assert old in text
         self.write(name, text.replace(old, new))
 
+    def has_begun(self) -> bool:
+        """A request for /held or /aheld is in the hands of its view."""
+        return (self.folder / "begun").exists()
+
+    def go_on(self) -> None:
+        """Lets the views of /held and /aheld answer."""
+        self.write("go-on", "")
+
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "manage.py", "serve", *arguments]
 
@@ -112,7 +128,7 @@ class Project:
             env=self.environment(),
             capture_output=True,
             text=True,
-            timeout=START_SECONDS,
+            timeout=PATIENCE_SECONDS,
             check=False,
         )
 
@@ -139,7 +155,7 @@ class Served:
             self.url = found[0] if found else ""
             return bool(self.url)
 
-        wait_for(look, START_SECONDS, self.errors)
+        wait_for(look, explain=self.errors)
 
     def errors(self) -> str:
         return self.err.read_text(errors="replace")
@@ -147,11 +163,11 @@ class Served:
     def access_lines(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.out.read_text().splitlines()]
 
-    def connect(self, timeout: float = 20) -> http.client.HTTPConnection:
+    def connect(self, timeout: float = PATIENCE_SECONDS) -> http.client.HTTPConnection:
         parts = urlsplit(self.url)
         return http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=timeout)
 
-    def get(self, path: str = "/", timeout: float = 20) -> tuple[int, str]:
+    def get(self, path: str = "/", timeout: float = PATIENCE_SECONDS) -> tuple[int, str]:
         connection = self.connect(timeout)
         try:
             connection.request("GET", path)
@@ -160,7 +176,15 @@ class Served:
         finally:
             connection.close()
 
-    def text(self, path: str = "/", timeout: float = 20) -> str:
+    def refuses(self) -> bool:
+        """Nobody listens any more."""
+        try:
+            self.get()
+        except ConnectionError:
+            return True
+        return False
+
+    def text(self, path: str = "/", timeout: float = PATIENCE_SECONDS) -> str:
         status, text = self.get(path, timeout)
         assert status == 200, (status, text, self.errors())
         return text
@@ -168,17 +192,19 @@ class Served:
     def pids(self, count: int) -> set[int]:
         """Of `count` workers; connections are spread over them by the kernel."""
         seen: set[int] = set()
-        wait_for(lambda: seen.add(int(self.text("/pid"))) or len(seen) == count, 20)
+        wait_for(lambda: seen.add(int(self.text("/pid"))) or len(seen) == count)
         return seen
 
-    def stop(self, number: int = signal.SIGTERM, seconds: float = 10) -> int:
+    def stop(self, number: int = signal.SIGTERM, seconds: float = PATIENCE_SECONDS) -> int:
         if self.process.poll() is None:
             self.process.send_signal(number)
         return self.process.wait(seconds)
 
 
 def wait_for(
-    condition: Callable[[], Any], seconds: float = 10, explain: Callable[[], str] = lambda: ""
+    condition: Callable[[], Any],
+    seconds: float = PATIENCE_SECONDS,
+    explain: Callable[[], str] = lambda: "",
 ) -> None:
     end = time.monotonic() + seconds
     while not condition():

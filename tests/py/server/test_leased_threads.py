@@ -7,7 +7,7 @@ from typing import Any
 
 from quintette.server.threads import RequestThreads, _Lease
 
-SECONDS = 5
+SECONDS = 60
 
 
 def test_a_thread_that_a_cycle_held_works_on() -> None:

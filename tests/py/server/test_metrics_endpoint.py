@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable
 
 import pytest
-from projects import Project, Served, children, wait_for
+from projects import PATIENCE_SECONDS, Project, Served, children, wait_for
 
 Serve = Callable[..., Served]
 
@@ -168,7 +168,7 @@ def test_workers_are_added_up(start: Callable[..., Served]) -> None:
     workers = scraped(served)["quintette_worker_start_time_seconds"]
     assert set(workers) == {f'worker="{pid}"' for pid in pids}
     os.kill(min(pids), signal.SIGKILL)
-    wait_for(lambda: len(served.pids(2) - pids) == 1, 20)
+    wait_for(lambda: len(served.pids(2) - pids) == 1)
     wait_for(lambda: counts() == {20})
     workers = scraped(served)["quintette_worker_start_time_seconds"]
     assert set(workers) == {f'worker="{pid}"' for pid in children(served.process.pid)}
@@ -231,7 +231,7 @@ def test_an_address_of_its_own(start: Callable[..., Served]) -> None:
     served.pids(2)
     assert served.get("/metrics")[0] == 404
     for _ in range(6):  # either worker
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
         connection.request("GET", "/metrics")
         text = connection.getresponse().read().decode()
         assert text.count("quintette_worker_start_time_seconds{") == 2

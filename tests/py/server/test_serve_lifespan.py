@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable
 
 import pytest
-from projects import Project, Served
+from projects import PATIENCE_SECONDS, Project, Served
 
 Serve = Callable[..., Served]
 
@@ -92,7 +92,7 @@ def test_a_stop_waits_for_work_behind_responses(serve: Serve, project: Project) 
 def test_a_stop_ends_event_streams(serve: Serve, project: Project, path: str, data: bytes) -> None:
     """Whole, so that browsers connect again at once."""
     project.append("urls.py", HOOKS)
-    served = serve("--noreload", "--drain-seconds", "30")
+    served = serve("--noreload", "--drain-seconds", "600")
     connection = served.connect()
     connection.request("GET", path)
     response = connection.getresponse()
@@ -102,13 +102,14 @@ def test_a_stop_ends_event_streams(serve: Serve, project: Project, path: str, da
     assert response.read() == b""
     if data:
         assert "left" in _notes(project)
-    assert served.process.wait(10) == 0
+    assert served.process.wait(PATIENCE_SECONDS) == 0
     connection.close()
 
 
-@pytest.mark.parametrize("what", ["raise ValueError('no')", "await asyncio.sleep(60)"])
+@pytest.mark.parametrize("what", ["raise ValueError('no')", "await asyncio.sleep(600)"])
 def test_a_worker_whose_hook_fails_does_not_serve(project: Project, what: str) -> None:
-    project.append("settings.py", 'QUINTETTE = {"LIFESPAN_SECONDS": 0.2}\n')
+    seconds = 600 if "raise" in what else 0.2
+    project.append("settings.py", f'QUINTETTE = {{"LIFESPAN_SECONDS": {seconds}}}\n')
     project.append("urls.py", HOOKS.replace('note("begin")', what))
     ended = project.fail("127.0.0.1:0", "--noreload")
     assert ended.returncode != 0

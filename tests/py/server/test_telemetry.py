@@ -132,7 +132,7 @@ def spans(served: Served, name: str, count: int = 1) -> list[dict[str, Any]]:
         found[:] = [span for span in everything if span["name"] == name]
         return len(found) >= count
 
-    wait_for(look, 10, served.errors)
+    wait_for(look, explain=served.errors)
     return found
 
 

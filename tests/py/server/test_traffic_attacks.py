@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from projects import Project, Served
+from projects import PATIENCE_SECONDS, Project, Served
 
 SETTINGS = """
 ALLOWED_HOSTS = ["example.com"]
@@ -92,7 +92,7 @@ def _send(served: Served, target: str, *fields: str, host: str = "example.com") 
         lines.append(f"X-Forwarded-For: {CLIENT}")
     raw = "\r\n".join([*lines, "Connection: close", "", ""]).encode("latin-1")
     port = urlsplit(served.url).port
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS) as sock:
         sock.sendall(raw)
         return Answer(b"".join(iter(lambda: sock.recv(65536), b"")))
 
@@ -224,7 +224,7 @@ def test_what_a_preflight_asks_for_does_not_end_a_line(served: Served) -> None:
     )
     port = urlsplit(served.url).port
     for names in ("x-a\tx-b: 1", 'x-a"', "x-a; y", "x-a:1", "\xe4"):
-        with socket.create_connection(("127.0.0.1", port), timeout=20) as sock:
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS) as sock:
             sock.sendall(f"{head}{names}\r\nConnection: close\r\n\r\n".encode("latin-1"))
             answer = Answer(b"".join(iter(lambda: sock.recv(65536), b"")))
         assert answer.field("access-control-allow-origin") == "https://a.example.com"
