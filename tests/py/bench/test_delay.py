@@ -20,15 +20,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from statistics import median
 
 import pytest
 
 from bench.accounting import cpu_ns
 
-TIMEOUT_S = 20.0
+TIMEOUT_S = 60.0
 PAIRS_MAX = 256  # as in delay.c
-LATE_S = 0.05  # what a busy machine may add
+LATE_S = 0.05
 BLOCK = bytes(range(256)) * 256
 
 pytestmark = pytest.mark.slow
@@ -54,6 +53,12 @@ class Relay:
         accepted.settimeout(TIMEOUT_S)
         return client, accepted
 
+    def listens(self) -> bool:
+        """Its path is there a moment before it does."""
+        lines = Path("/proc/net/unix").read_text().splitlines()[1:]
+        accepting = (line for line in lines if line.split()[3] == "00010000")
+        return any(line.endswith(f" {self.path}") for line in accepting)
+
     def descriptors(self) -> int:
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
@@ -74,8 +79,7 @@ def relaying(program: Path, folder: Path, delay_ms: float) -> Iterator[Relay]:
         process = subprocess.Popen([str(program), str(delay_ms), str(path), str(server_path)])
         relay = Relay(process, path, server, server_path)
         try:
-            assert relay.comes_to(path.exists)
-            time.sleep(0.02)
+            assert relay.comes_to(relay.listens)
             yield relay
         finally:
             process.terminate()
@@ -122,18 +126,19 @@ def test_a_round_trip_is_never_shorter_and_hardly_longer(
             client.shutdown(socket.SHUT_WR)
             thread.join(timeout=TIMEOUT_S)
     assert min(took) >= delay_ms
-    assert median(took) < delay_ms + 2
+    # The quickest of fifty: a busy machine makes some late, a relay that is late all of them.
+    assert min(took) < delay_ms + 2
 
 
 def test_what_the_server_says_is_not_delayed(delay_program: Path, tmp_path: Path) -> None:
-    with relaying(delay_program, tmp_path, 3000) as relay:
+    with relaying(delay_program, tmp_path, 10_000) as relay:
         client, server = relay.pair()
         with client, server:
             started = time.monotonic()
             server.sendall(b"hello")
             server.shutdown(socket.SHUT_WR)
             assert until_the_end(client) == b"hello"
-            assert time.monotonic() - started < 1.5
+            assert time.monotonic() - started < 10
 
 
 def test_pieces_are_on_their_way_together(delay_program: Path, tmp_path: Path) -> None:
@@ -157,7 +162,8 @@ def test_pieces_are_on_their_way_together(delay_program: Path, tmp_path: Path) -
                 late.append(time.monotonic() - sent[number])
             thread.join(timeout=TIMEOUT_S)
     assert min(late) >= 0.3
-    assert median(late) < 0.3 + LATE_S
+    # Were they one behind another, the tenth would be late by three seconds.
+    assert min(late[10:]) < 0.3 + LATE_S
 
 
 def test_more_pieces_than_a_queue_counts_are_kept_too(delay_program: Path, tmp_path: Path) -> None:
@@ -217,7 +223,8 @@ def test_a_stream_without_end_leaves_others_their_turn(delay_program: Path, tmp_
             threads[0].join(timeout=TIMEOUT_S)
             server.close()
             threads[1].join(timeout=TIMEOUT_S)
-    assert median(took) < LATE_S
+    # Most of them, or one in four where the machine has other things to do.
+    assert sorted(took)[len(took) // 4] < LATE_S
 
 
 async def _chatter(path: Path, seed: int) -> bool:
@@ -352,9 +359,9 @@ def test_clients_beyond_the_limit_wait_for_others_to_go(
     delay_program: Path, tmp_path: Path
 ) -> None:
     with contextlib.ExitStack() as stack, relaying(delay_program, tmp_path, 1) as relay:
-        relay.server.settimeout(0.3)
         clients = [stack.enter_context(relay.client()) for _ in range(PAIRS_MAX + 10)]
         servers = [stack.enter_context(relay.server.accept()[0]) for _ in range(PAIRS_MAX)]
+        relay.server.settimeout(0.3)
         with pytest.raises(TimeoutError):
             relay.server.accept()
         relay.server.settimeout(TIMEOUT_S)
@@ -385,7 +392,7 @@ def test_it_ends_with_what_is_on_its_way_and_takes_its_socket_along(
             client.sendall(b"never to arrive")
             time.sleep(0.05)
             relay.process.send_signal(number)
-            assert relay.process.wait(timeout=5) == 0
+            assert relay.process.wait(timeout=TIMEOUT_S) == 0
             assert not relay.path.exists()
             assert until_the_end(server) == b""
 
@@ -409,7 +416,11 @@ def test_what_it_does_not_understand_it_does_not_do(
     delay_program: Path, tmp_path: Path, arguments: list[str]
 ) -> None:
     done = subprocess.run(
-        [str(delay_program), *arguments], capture_output=True, cwd=tmp_path, timeout=5, check=False
+        [str(delay_program), *arguments],
+        capture_output=True,
+        cwd=tmp_path,
+        timeout=TIMEOUT_S,
+        check=False,
     )
     assert done.returncode == 2
     assert done.stderr
@@ -424,7 +435,7 @@ def test_it_says_how_it_is_used(delay_program: Path) -> None:
 def test_a_socket_of_another_is_left_alone(delay_program: Path, tmp_path: Path) -> None:
     with relaying(delay_program, tmp_path, 1) as relay:
         command = [str(delay_program), "1", str(relay.path), str(relay.server_path)]
-        done = subprocess.run(command, capture_output=True, timeout=5, check=False)
+        done = subprocess.run(command, capture_output=True, timeout=TIMEOUT_S, check=False)
         assert done.returncode == 1
         assert b"Address already in use" in done.stderr
         client, server = relay.pair()

@@ -28,7 +28,7 @@ def scenario(function: Scenario) -> Scenario:
 
 async def outcome(task: Any) -> Any:
     with contextlib.suppress(BaseException):
-        await asyncio.wait({task}, timeout=5)
+        await asyncio.wait({task}, timeout=60)
     if not task.done():
         return "pending"
     if task.cancelled():

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from wire import (
     GET,
+    WAIT_SECONDS,
     LiveServer,
     Reply,
     async_router,
@@ -103,7 +104,7 @@ def test_timeouts(timeout: float) -> None:
     assert _quintette.Poller().select(timeout) == []
     passed = time.monotonic() - begin
     assert passed >= (0.05 if timeout == 0.05 else 0)
-    assert passed < 2
+    assert passed < 20  # milliseconds are not taken for seconds
 
 
 def test_select_is_not_reentrant() -> None:
@@ -139,10 +140,10 @@ def test_select_is_interrupted_by_a_signal_that_raises() -> None:
 
     before = signal.signal(signal.SIGUSR1, handler)
     timer = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGUSR1))
-    timer.start()
     try:
-        with pytest.raises(InterruptedError, match="seen"):
-            _quintette.Poller().select(10)
+        with pytest.raises(InterruptedError, match="seen"):  # noqa: PT012
+            timer.start()
+            _quintette.Poller().select(WAIT_SECONDS)
     finally:
         timer.join()
         signal.signal(signal.SIGUSR1, before)
@@ -219,7 +220,7 @@ def test_datagrams() -> None:
             asyncio.DatagramProtocol, remote_addr=server.get_extra_info("sockname")
         )
         client.sendto(b"hello")
-        data = await asyncio.wait_for(got, 5)
+        data = await asyncio.wait_for(got, WAIT_SECONDS)
         client.close()
         server.close()
         return data
@@ -233,10 +234,10 @@ def test_subprocesses() -> None:
             sys.executable, "-c", "print(input()[::-1])",
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
-        out, _ = await asyncio.wait_for(process.communicate(b"abc\n"), 30)
-        sleeper = await asyncio.create_subprocess_exec("sleep", "60")
+        out, _ = await asyncio.wait_for(process.communicate(b"abc\n"), WAIT_SECONDS)
+        sleeper = await asyncio.create_subprocess_exec("sleep", "600")
         sleeper.terminate()
-        return out, process.returncode, await asyncio.wait_for(sleeper.wait(), 30)
+        return out, process.returncode, await asyncio.wait_for(sleeper.wait(), WAIT_SECONDS)
 
     assert run(main()) == (b"cba\n", 0, -signal.SIGTERM)
 
@@ -268,7 +269,7 @@ def test_readers_and_writers() -> None:
             loop.add_reader(ours, readable)
             loop.add_reader(reading, piped)
             theirs.send(b"socket")
-            await asyncio.wait_for(done.wait(), 5)
+            await asyncio.wait_for(done.wait(), WAIT_SECONDS)
             assert loop.remove_reader(reading)
             assert not loop.remove_reader(reading)
         os.close(reading)
@@ -285,7 +286,7 @@ def test_the_hangup_of_a_pipe_is_readable() -> None:
         done = asyncio.Event()
         loop.add_reader(reading, done.set)
         os.close(writing)
-        await asyncio.wait_for(done.wait(), 5)
+        await asyncio.wait_for(done.wait(), WAIT_SECONDS)
         loop.remove_reader(reading)
         data = os.read(reading, 1)
         os.close(reading)
@@ -315,7 +316,7 @@ def test_calls_from_threads() -> None:
         with concurrent.futures.ThreadPoolExecutor(threads) as pool:
             for _ in range(threads):
                 pool.submit(work)
-            await asyncio.wait_for(done.wait(), 30)
+            await asyncio.wait_for(done.wait(), WAIT_SECONDS)
         return counted
 
     assert run(main()) == threads * calls
@@ -328,7 +329,7 @@ def test_signal_handlers() -> None:
         loop.add_signal_handler(signal.SIGUSR2, got.set_result, 1)
         threading.Timer(0.02, os.kill, (os.getpid(), signal.SIGUSR2)).start()
         try:
-            return await asyncio.wait_for(got, 5)
+            return await asyncio.wait_for(got, WAIT_SECONDS)
         finally:
             loop.remove_signal_handler(signal.SIGUSR2)
 
@@ -338,7 +339,7 @@ def test_signal_handlers() -> None:
 def test_keyboard_interrupt_while_waiting() -> None:
     async def main() -> None:
         threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
-        await asyncio.sleep(30)
+        await asyncio.sleep(600)
 
     # A process that was started in the background ignores it.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -425,9 +426,7 @@ def test_a_timer_of_a_handler_is_honoured() -> None:
 
     with LiveServer(router=async_router("/"), django_async=view, django_sync=view) as live:
         for _ in range(3):
-            begin = time.monotonic()
             assert float(live.get().body) >= 0.019
-            assert time.monotonic() - begin < 5
 
 
 def test_a_later_timer_does_not_wake_the_loop_for_nothing() -> None:
@@ -441,7 +440,7 @@ def test_a_later_timer_does_not_wake_the_loop_for_nothing() -> None:
     with LiveServer(router=async_router("/"), django_async=view, django_sync=view) as live:
         live.loop.call_soon_threadsafe(live.loop.call_later, 0.01, lambda: None)
         live.get()
-        assert done.wait(5)
+        assert done.wait(WAIT_SECONDS)
 
 
 def test_loop_stop_by_a_handler() -> None:
@@ -457,14 +456,13 @@ def test_loop_stop_by_a_handler() -> None:
     server.accept_on(fd)
     with (
         socket.socket(fileno=fd) as listener,
-        socket.create_connection(listener.getsockname()[:2], 5) as client,
+        socket.create_connection(listener.getsockname()[:2], WAIT_SECONDS) as client,
     ):
         client.sendall(GET)
-        guard = threading.Timer(10, loop.call_soon_threadsafe, (loop.stop,))
+        guard = threading.Timer(WAIT_SECONDS, loop.call_soon_threadsafe, (loop.stop,))
         guard.start()
-        begin = time.monotonic()
         loop.run_forever()
-        assert time.monotonic() - begin < 5
+        assert not guard.finished.is_set()  # it was the handler
         guard.cancel()
         loop.call_soon(loop.stop)
         loop.run_forever()
@@ -496,10 +494,10 @@ def test_an_exit_in_a_handler_leaves_the_loop(kind: type[BaseException], waits: 
     server.accept_on(fd)
     with (
         socket.socket(fileno=fd) as listener,
-        socket.create_connection(listener.getsockname()[:2], 5) as client,
+        socket.create_connection(listener.getsockname()[:2], WAIT_SECONDS) as client,
     ):
         client.sendall(GET)
-        guard = threading.Timer(10, loop.call_soon_threadsafe, (loop.stop,))
+        guard = threading.Timer(WAIT_SECONDS, loop.call_soon_threadsafe, (loop.stop,))
         guard.start()
         with pytest.raises(kind, match="enough"):
             loop.run_forever()
@@ -555,9 +553,9 @@ def test_a_handler_drops_the_last_reference_to_its_server() -> None:
         with socket.socket(fileno=fd) as listener:
             reader, writer = await asyncio.open_connection(*listener.getsockname()[:2])
             writer.write(GET)
-            data = await asyncio.wait_for(reader.read(1000), 5)
+            data = await asyncio.wait_for(reader.read(1000), WAIT_SECONDS)
             writer.write(GET)
-            data = await asyncio.wait_for(reader.read(1000), 5)
+            data = await asyncio.wait_for(reader.read(1000), WAIT_SECONDS)
             writer.close()
         return data
 
@@ -618,12 +616,14 @@ def test_closing_from_another_thread_is_refused_while_the_loop_waits() -> None:
 def test_exceptions_of_destructors_are_kept_apart() -> None:
     """A connection that is dropped while an exception travels cancels its handler."""
     ended: list[str] = []
+    over = asyncio.Event()
 
     async def view(request: Any) -> Reply:
         try:
-            await asyncio.sleep(60)
+            await asyncio.sleep(600)
         finally:
             ended.append("cancelled")
+            over.set()
         return Reply(b"")
 
     async def main() -> None:
@@ -639,7 +639,7 @@ def test_exceptions_of_destructors_are_kept_apart() -> None:
 
         with pytest.raises(KeyError, match="on its way"):
             fail()
-        await asyncio.sleep(0.01)
+        await asyncio.wait_for(over.wait(), WAIT_SECONDS)
 
     run(main())
     assert ended == ["cancelled"]
@@ -654,7 +654,7 @@ entered = threading.Event()
 def view(request):
     if request.path == "/slow":
         entered.set()
-        time.sleep(60)
+        time.sleep(600)
     return Reply(b"ok")
 live = LiveServer(django_sync=view)
 live._thread.daemon = True
@@ -662,7 +662,7 @@ live.__enter__()
 for _ in range(3):
     assert live.get().status == 200
 live.connect().sendall(b"GET /slow HTTP/1.1\\r\\nHost: h\\r\\n\\r\\n")
-assert entered.wait(5)
+assert entered.wait(60)
 print("exiting", flush=True)
 """
 

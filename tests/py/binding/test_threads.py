@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from wire import (
     GET,
+    WAIT_SECONDS,
     Chunks,
     LiveServer,
     Reply,
@@ -61,7 +62,7 @@ def test_thousands_of_requests_in_threads() -> None:
         for thread in clients:
             thread.start()
         for thread in clients:
-            thread.join(60)
+            thread.join(WAIT_SECONDS)
         assert sum(counted) == connections * requests
         assert live.threads.stats()["threads"] <= 4
         assert live.in_flight == 0
@@ -202,7 +203,7 @@ def test_the_pool_grows_to_its_bound() -> None:
 
     def view(request: Any) -> Reply:
         if request.path == "/all":
-            gate.wait(10)
+            gate.wait(WAIT_SECONDS)
         return Reply(b"")
 
     with LiveServer(django_sync=view, threads=_quintette.ThreadPool(4)) as live:
@@ -229,7 +230,7 @@ def test_one_thread_does_the_work_that_one_can_do() -> None:
 
     def together(request: Any) -> Reply:
         if request.path == "/all":
-            gate.wait(10)
+            gate.wait(WAIT_SECONDS)
             return Reply(b"")
         return view(request)
 
@@ -254,7 +255,7 @@ def test_a_view_that_waits_lets_the_next_thread_in_at_once() -> None:
 
     def view(request: Any) -> Reply:
         inside.append(request.path)
-        assert release.wait(20)
+        assert release.wait(WAIT_SECONDS)
         return Reply(request.raw_path)
 
     with LiveServer(django_sync=view, threads=_quintette.ThreadPool(8)) as live:
@@ -274,9 +275,9 @@ def test_a_finished_response_does_not_wait_for_the_next_view() -> None:
     def view(request: Any) -> Reply:
         if request.path == "/first":
             begun.set()
-            assert first.wait(20)
+            assert first.wait(WAIT_SECONDS)
         elif request.path.startswith("/slow"):
-            assert release.wait(20)
+            assert release.wait(WAIT_SECONDS)
         return Reply(request.raw_path)
 
     # One thread: it does /first and then, without a pause, what is queued behind it.
@@ -284,7 +285,8 @@ def test_a_finished_response_does_not_wait_for_the_next_view() -> None:
         sockets = [live.connect() for _ in range(3)]
         for sock, path in zip(sockets, (b"/first", b"/slow1", b"/slow2"), strict=True):
             sock.sendall(b"GET %s HTTP/1.1\r\nHost: h\r\n\r\n" % path)
-            assert begun.wait(20)  # a connection that is accepted late would be read before it
+            # A connection that is accepted late would be read before it.
+            assert begun.wait(WAIT_SECONDS)
         until(lambda: live.threads.stats()["queued"] == 2)
         first.set()
         assert next(read_answers(sockets[0])).body == b"/first"
@@ -344,7 +346,7 @@ def test_slow_views_do_not_hold_the_loop() -> None:
     release = threading.Event()
 
     def slow(request: Any) -> Reply:
-        release.wait(20)
+        release.wait(WAIT_SECONDS)
         return Reply(b"slow")
 
     async def quick(request: Any) -> Reply:
@@ -369,7 +371,7 @@ def test_a_client_that_leaves_while_it_is_queued_costs_no_call() -> None:
 
     def view(request: Any) -> Reply:
         calls.append(request.path)
-        release.wait(20)
+        release.wait(WAIT_SECONDS)
         return Reply(b"")
 
     with LiveServer(django_sync=view, threads=_quintette.ThreadPool(1)) as live:
@@ -418,7 +420,7 @@ def test_stop_gives_up_in_time(timeout: float) -> None:
     pool = _quintette.ThreadPool(1)
 
     def view(request: Any) -> Reply:
-        release.wait(20)
+        release.wait(WAIT_SECONDS)
         return Reply(b"")
 
     with LiveServer(django_sync=view, threads=pool) as live, live.connect() as sock:
@@ -426,7 +428,7 @@ def test_stop_gives_up_in_time(timeout: float) -> None:
         until(lambda: pool.stats()["threads"] == 1 and pool.stats()["idle"] == 0)
         begin = time.monotonic()
         assert not pool.stop(timeout)
-        assert time.monotonic() - begin < 1
+        assert time.monotonic() - begin < 20  # milliseconds are not taken for seconds
         release.set()
         assert pool.stop(1e300)
 
@@ -518,6 +520,7 @@ def test_a_slow_reader_holds_a_thread_back(size: int) -> None:
     with LiveServer(django_sync=lambda request: Chunks(chunks())) as live:
         with live.connect(receive_buffer=65536) as sock:
             sock.sendall(GET)
+            until(lambda: produced)
             before = -1
             memory = rss_bytes()
             while produced != before:  # it stands still
@@ -565,7 +568,7 @@ def test_a_client_that_leaves_while_the_iterator_is_waiting() -> None:
     def chunks() -> Iterator[bytes]:
         try:
             yield b"first"
-            gate.wait(20)
+            gate.wait(WAIT_SECONDS)
             while True:
                 yield b"more"
         finally:
@@ -578,7 +581,7 @@ def test_a_client_that_leaves_while_the_iterator_is_waiting() -> None:
         sock.close()
         time.sleep(0.05)
         gate.set()
-        assert ended.wait(20)
+        assert ended.wait(WAIT_SECONDS)
         until(lambda: live.in_flight == 0)
 
 
@@ -596,7 +599,7 @@ def test_abort_ends_streams() -> None:
         sock.sendall(GET)
         sock.recv(1000)
         live.call(live.server.abort)
-        assert ended.wait(20)
+        assert ended.wait(WAIT_SECONDS)
         until(lambda: live.in_flight == 0)
 
 
@@ -670,6 +673,7 @@ def test_a_slow_reader_holds_a_coroutine_back() -> None:
 
     with serve_async(view) as live, live.connect(receive_buffer=65536) as sock:
         sock.sendall(GET)
+        until(lambda: produced)
         before = -1
         while produced != before:
             before = produced
@@ -689,7 +693,7 @@ def test_a_client_that_leaves_cancels_the_stream(endless: bool) -> None:
                 if endless:
                     yield b"x" * 65536
                 else:
-                    await asyncio.sleep(60)
+                    await asyncio.sleep(600)
         except asyncio.CancelledError:
             seen.append("cancelled")
             raise
@@ -719,7 +723,7 @@ def test_a_client_that_leaves_cancels_the_view() -> None:
     async def view(request: Any) -> Reply:
         try:
             seen.append("entered")
-            await asyncio.sleep(60)
+            await asyncio.sleep(600)
         except asyncio.CancelledError:
             seen.append("cancelled")
             raise
@@ -816,7 +820,7 @@ def test_executors_that_do_not_keep_to_the_rules(way: str, path: str) -> None:
 
     def view(request: Any) -> Reply:
         begun.set()
-        go_on.wait(5)
+        go_on.wait(WAIT_SECONDS)
         return Chunks(chunks()) if request.path == "/stream" else Reply(b"x" * 30)
 
     def run(job: Any, loop: asyncio.AbstractEventLoop) -> None:
@@ -832,7 +836,7 @@ def test_executors_that_do_not_keep_to_the_rules(way: str, path: str) -> None:
         jobs.append(threading.Thread(target=run, args=(job, loop)))
         jobs[-1].start()
         if way in {"early", "raises late"}:
-            assert begun.wait(5)
+            assert begun.wait(WAIT_SECONDS)
         if way == "early":
             job.finish()
             job.finish()

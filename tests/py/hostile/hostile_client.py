@@ -16,7 +16,8 @@ from typing import Any, Self
 import quintette
 
 HERE = Path(__file__).parent
-PATIENCE = 10.0
+# For what must happen, on however busy a machine.
+PATIENCE = 60.0
 GOOD = b"GET /alive HTTP/1.1\r\nHost: h\r\n\r\n"
 
 
@@ -154,7 +155,7 @@ class ServerProcess:
     def __exit__(self, *exc: object) -> None:
         self._in.close()
         try:
-            code = self._process.wait(20)
+            code = self._process.wait(PATIENCE)
         finally:
             self._process.kill()
             self._out.close()
@@ -169,12 +170,16 @@ class ServerProcess:
     def drain(self) -> dict[str, int]:
         return self._command("drain")
 
+    def go_on(self) -> dict[str, int]:
+        """Lets the requests for /held be answered."""
+        return self._command("go on")
+
     def is_alive(self) -> bool:
         with self.connect() as client:
             return client.is_kept()
 
     def wait(self) -> int:
-        return self._process.wait(20)
+        return self._process.wait(PATIENCE)
 
     def _command(self, name: str) -> dict[str, int]:
         self._in.write(f"{name}\n")

@@ -12,7 +12,7 @@ import json
 import os
 import socket
 import sys
-import time
+import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -40,11 +40,14 @@ class Reply:
     close_on_loop = close
 
 
+go_on = threading.Event()
+
+
 def handle(request: Any) -> Reply:
     if request.path == "/big":
         return Reply(BIG)
-    if request.path == "/slow":
-        time.sleep(0.5)
+    if request.path == "/held":
+        go_on.wait()
     size = request.body_len
     # The environ is what Django's META is made of: how an attack on names and values would show.
     environ = request.environ()
@@ -100,6 +103,8 @@ class Host:
         if not command:
             self.loop.stop()
             return
+        if command == "go on":
+            go_on.set()
         if command == "drain":
             self.server.drain()
             os.close(self.fd)
