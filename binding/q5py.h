@@ -179,7 +179,9 @@
     XX(content_length_lower)                                                  \
     XX(frame_options_lower)                                                   \
     XX(vary_lower)                                                            \
-    XX(vary_cookie)      /* ("Vary", "Cookie") */                             \
+    XX(vary_cookie)   /* ("Vary", "Cookie") */                                \
+    XX(vary_language) /* ("Vary", "Accept-Language") */                       \
+    XX(content_language_lower)                                                \
     XX(trace_var)        /* the context variable of trace.h */                \
     XX(lazy_user)        /* what set_auth gave, or NULL: see auth.h */        \
     XX(load_user)        /* the same */                                       \

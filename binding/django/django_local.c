@@ -102,6 +102,25 @@ int q5py_local_put(q5py_state *state, PyObject *variable, PyObject *value) {
     return now == value ? 1 : put(state, variable, value);
 }
 
+int q5py_local_rehome(q5py_state *state, PyObject *variable) {
+    q5py_django *django = state->django;
+    PyObject *storage = NULL, *moved = NULL, *token = NULL;
+    if (!django->storage_class) return 0;
+    if (PyContextVar_Get(variable, NULL, &storage)) return -1;
+    if (!storage) return 0;
+    PyObject *thread_id = PyObject_GetAttr(storage, state->str_thread_id);
+    int here = thread_id ? is_here(thread_id) : -1;
+    if (here == 0) {
+        moved = wrap(django, PyObject_GetAttr(storage, state->str_data));
+        token = moved ? PyContextVar_Set(variable, moved) : NULL;
+    }
+    Py_DECREF(storage);
+    Py_XDECREF(thread_id);
+    Py_XDECREF(moved);
+    Py_XDECREF(token);
+    return here > 0 || token ? 0 : -1;
+}
+
 /* ---- what Django keeps in them --------------------------------------------------------------- */
 
 static int call(PyObject *function, PyObject *arg) {

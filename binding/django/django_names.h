@@ -47,6 +47,8 @@
     XX(_is_coroutine_mark)              \
     XX(is_secure)                       \
     XX(kwargs)                          \
+    XX(LANGUAGE_CODE)                   \
+    XX(LANGUAGE_COOKIE_NAME)            \
     XX(_live_receivers)                 \
     XX(make_view_atomic)                \
     XX(match)                           \
@@ -83,6 +85,7 @@
     XX(settings)                        \
     XX(_template_response_middleware)   \
     XX(thread_id)                       \
+    XX(to_language)                     \
     XX(url_patterns)                    \
     XX(urlconf)                         \
     XX(USE_X_FORWARDED_HOST)            \

@@ -41,6 +41,7 @@ int q5py_django_traverse(q5py_django *django, visitproc visit, void *arg) {
 #define XX(name) Py_VISIT(django->name);
     Q5PY_DJANGO_PARTS(XX)
 #undef XX
+    Py_VISIT(django->languages);
     int rc = visit_receivers(&django->started, visit, arg);
     return rc ? rc : visit_receivers(&django->finished, visit, arg);
 }
@@ -56,6 +57,7 @@ void q5py_django_free(q5py_django *django) {
 #define XX(name) Py_CLEAR(django->name);
     Q5PY_DJANGO_PARTS(XX)
 #undef XX
+    Py_CLEAR(django->languages);
     clear_receivers(&django->started);
     clear_receivers(&django->finished);
     PyMem_Free(django);

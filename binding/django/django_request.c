@@ -21,7 +21,7 @@ static PyObject *plain_path(q5py_state *state, PyObject *request, PyObject *dict
     return path;
 }
 
-static PyObject *path_info_of(q5py_state *state, PyObject *request) {
+PyObject *q5py_path_info(q5py_state *state, PyObject *request) {
     PyTypeObject *type = Py_TYPE(request);
     if (PyType_IsSubtype(type, state->request_type) &&
         q5py_is_own(type, state->str_path_info, state->django->path_info)) {
@@ -101,7 +101,7 @@ int q5py_take_target(PyObject *match, q5py_target *ret) {
 
 int q5py_resolve_request(q5py_state *state, PyObject *request, q5py_target *ret) {
     PyObject *resolver = resolver_for(state, request), *match = NULL;
-    PyObject *path = resolver ? path_info_of(state, request) : NULL;
+    PyObject *path = resolver ? q5py_path_info(state, request) : NULL;
     int rc = path ? q5py_urls_resolve(state, resolver, path, &match) : -1;
     if (rc > 0)
         rc = take_match(state, request, match, ret);

@@ -5,6 +5,7 @@
  *
  *   middleware_segment.c   the type, the order of things, exceptions
  *   middleware_request.c   process_request;  middleware_response.c: process_response
+ *   middleware_locale.c    both of LocaleMiddleware
  *   middleware_view.c      CsrfViewMiddleware.process_view
  *   middleware_wire.c      what is known of a request without asking Python
  *
@@ -83,6 +84,17 @@ int q5py_step_response(q5py_state *state, q5py_step *step, PyObject *request, Py
                        PyObject **store);
 /* Whether Django's method may wait for something: not for a loop's thread. */
 bool q5py_step_blocks(q5py_state *state, const q5py_step *step, bool is_request);
+
+/* The dict behind response.headers. 1: *store; 0: it takes Django to change the fields; -1 with an
+ * exception. */
+int q5py_response_store(q5py_state *state, PyObject *response, PyObject **store);
+
+/* middleware_locale.c: as q5py_step_request and _response, for a request that is the server's. */
+int q5py_locale_request(q5py_state *state, PyObject *request);
+int q5py_locale_response(q5py_state *state, PyObject *request, PyObject *response,
+                         PyObject **store);
+/* The context's language is this thread's from now on. 0, or -1 with an exception. */
+int q5py_language_carry(q5py_state *state);
 
 /* middleware_wire.c. All of them for instances of Request that are the server's. */
 bool q5py_is_wire_request(q5py_state *state, PyObject *request);

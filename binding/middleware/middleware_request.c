@@ -111,6 +111,8 @@ int q5py_step_request(q5py_state *state, q5py_step *step, PyObject *request) {
         return begin_user(state, request);
     case Q5PY_STEP_MESSAGES:
         return begin_messages(state, request);
+    case Q5PY_STEP_LOCALE:
+        return q5py_locale_request(state, request);
     default:
         return Q5PY_STEP_PYTHON;
     }

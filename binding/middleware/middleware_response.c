@@ -24,8 +24,7 @@ static bool has_plain_headers(q5py_state *state, PyObject *response) {
            q5py_is_own(type, state->str_setdefault, django->response_setdefault);
 }
 
-/* 1: *store is the dict; 0: it takes Django to change the fields; -1 with an exception. */
-static int find_store(q5py_state *state, PyObject *response, PyObject **store) {
+int q5py_response_store(q5py_state *state, PyObject *response, PyObject **store) {
     if (*store) return 1;
     if (!has_plain_headers(state, response)) return 0;
     PyObject *headers = PyObject_GetAttr(response, state->str_headers);
@@ -65,7 +64,7 @@ static int set_defaults(PyObject *store, PyObject *fields) {
 
 static int finish_security(q5py_state *state, q5py_step *step, PyObject *request,
                            PyObject *response, PyObject **store) {
-    int has = find_store(state, response, store);
+    int has = q5py_response_store(state, response, store);
     if (has <= 0) return has < 0 ? -1 : Q5PY_STEP_PYTHON;
     if (step->secure_fields) {
         PyObject *secure = PyObject_CallMethodNoArgs(request, state->str_is_secure);
@@ -101,7 +100,7 @@ static int put_content_length(q5py_state *state, PyObject *response, PyObject *s
 static int finish_common(q5py_state *state, PyObject *response, PyObject **store) {
     long status = status_of(state, response);
     if (status == -1 && PyErr_Occurred()) return -1;
-    int has = status == 404 ? 0 : find_store(state, response, store);
+    int has = status == 404 ? 0 : q5py_response_store(state, response, store);
     if (has <= 0) return has < 0 ? -1 : Q5PY_STEP_PYTHON;
     int streaming = is_streaming(state, response);
     if (streaming) return streaming < 0 ? -1 : Q5PY_STEP_DONE;
@@ -126,7 +125,7 @@ static PyObject *frame_field(q5py_state *state, q5py_step *step) {
 }
 
 static int finish_frame(q5py_state *state, q5py_step *step, PyObject *response, PyObject **store) {
-    int has = find_store(state, response, store);
+    int has = q5py_response_store(state, response, store);
     if (has <= 0) return has < 0 ? -1 : Q5PY_STEP_PYTHON;
     if (!q5py_is_own(Py_TYPE(step->instance), state->str_get_xframe_options_value,
                      state->django->xframe_options_value))
@@ -168,7 +167,7 @@ static int leave_read_session(q5py_state *state, const q5py_step *step, PyObject
     if (has_key <= 0) return has_key < 0 ? -1 : Q5PY_STEP_PYTHON;
     int read = q5py_truth_of(session, state->str_accessed);
     if (read <= 0) return read;
-    int has = find_store(state, response, store);
+    int has = q5py_response_store(state, response, store);
     if (has <= 0) return has < 0 ? -1 : Q5PY_STEP_PYTHON;
     has = PyDict_Contains(*store, state->vary_lower);
     if (has) return has;
@@ -238,6 +237,8 @@ int q5py_step_response(q5py_state *state, q5py_step *step, PyObject *request, Py
         return finish_broken_links(state, response);
     case Q5PY_STEP_SESSION:
         return wire ? finish_session(state, step, request, response, store) : Q5PY_STEP_PYTHON;
+    case Q5PY_STEP_LOCALE:
+        return wire ? q5py_locale_response(state, request, response, store) : Q5PY_STEP_PYTHON;
     case Q5PY_STEP_CSRF:
         return wire ? finish_csrf(state, request) : Q5PY_STEP_PYTHON;
     case Q5PY_STEP_MESSAGES:

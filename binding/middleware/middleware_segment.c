@@ -302,8 +302,11 @@ int q5py_init_segment(PyObject *module, q5py_state *state) {
     state->frame_options_lower = interned("x-frame-options");
     state->vary_lower = interned("vary");
     state->vary_cookie = Py_BuildValue("(ss)", "Vary", "Cookie");
+    state->vary_language = Py_BuildValue("(ss)", "Vary", "Accept-Language");
+    state->content_language_lower = interned("content-language");
     if (!state->content_length || !state->content_length_lower || !state->frame_options_lower ||
-        !state->vary_lower || !state->vary_cookie)
+        !state->vary_lower || !state->vary_cookie || !state->vary_language ||
+        !state->content_language_lower)
         return -1;
     state->segment_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &segment_spec, NULL);
     return state->segment_type ? PyModule_AddType(module, state->segment_type) : -1;

@@ -11,6 +11,7 @@
 #include "greenlets/sync_call.h"
 #include "query/watch.h"
 #include "loop/watchdog.h"
+#include "middleware/middleware.h"
 #include "websocket/websocket.h"
 
 /* ---- outcomes -------------------------------------------------------------------------------- */
@@ -291,10 +292,18 @@ static void tidy(q5py_server *server) {
     Py_XDECREF(done);
 }
 
+/* The handler in its thread. A language that guards have chosen belongs to theirs. */
+static PyObject *call_here(q5py_flight *flight) {
+    q5py_state *state = flight->server->state;
+    if (flight->plan->data->guards_in_context && state->django && q5py_language_carry(state))
+        return NULL;
+    return q5py_plan_call(flight->plan, &flight->args);
+}
+
 static void plan_body(q5py_flight *flight) {
     PyObject *awaitable = NULL;
     tidy(flight->server);
-    PyObject *result = q5py_plan_call(flight->plan, &flight->args);
+    PyObject *result = call_here(flight);
     if (!result || q5py_plan_encode(flight->server->state, flight->plan, flight->x, result,
                                     &flight->reply, &awaitable))
         fail(flight);

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 import threading
-from contextvars import ContextVar
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +17,7 @@ import django.core.handlers.base
 import django.db
 from asgiref.local import Local
 from django.conf import settings
+from django.conf.urls.i18n import is_language_prefix_patterns_used
 from django.core import signals
 from django.core.handlers.base import BaseHandler
 from django.core.handlers.exception import response_for_exception
@@ -28,11 +28,13 @@ from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.urls import Resolver404, resolvers
 from django.urls import base as urls_base
 from django.utils.connection import BaseConnectionHandler
+from django.utils.translation.trans_real import DjangoTranslation
 
 from quintette import _quintette
 from quintette.http.files import sendable
 from quintette.http.request import Request
-from quintette.server import urls
+from quintette.server import languages, urls
+from quintette.server.local import variable_of
 from quintette.server.own import own, own_method
 
 # Files that the kernel cannot send are read in pieces of this size, as Django's ASGI handler does.
@@ -64,11 +66,11 @@ def _signal_parts() -> dict[str, Any]:
 
 def _local_parts() -> dict[str, Any]:
     knows_all = own_method(BaseConnectionHandler, "all") is not None
-    urlconfs, storage_class = _variable(urls_base._urlconfs)  # type: ignore[attr-defined]
-    prefixes, _ = _variable(urls_base._prefixes)  # type: ignore[attr-defined]
+    urlconfs, storage_class = variable_of(urls_base._urlconfs)  # type: ignore[attr-defined]
+    prefixes, _ = variable_of(urls_base._prefixes)  # type: ignore[attr-defined]
     caches: Any = django.core.cache.caches
     connections: Any = django.db.connections
-    cached, _ = _variable(caches._connections) if knows_all else (None, None)
+    cached, _ = variable_of(caches._connections) if knows_all else (None, None)
     return {
         "settings": settings,
         "set_urlconf": urls_base.set_urlconf,
@@ -83,6 +85,19 @@ def _local_parts() -> dict[str, Any]:
         "caches": caches,
         "caches_local": caches._connections,
         "caches_storage": cached,
+        **_language_parts(),
+    }
+
+
+def _language_parts() -> dict[str, Any]:
+    return {
+        "languages_known": languages.known,
+        "language_asked": languages.asked,
+        "language_default": languages.default,
+        "language_in_path": languages.in_path,
+        "language_vary": languages.vary,
+        "catalogue_class": DjangoTranslation,
+        "prefix_patterns_used": is_language_prefix_patterns_used,
     }
 
 
@@ -149,22 +164,6 @@ def _url_parts() -> dict[str, Any]:
         "resolver_match": urls.resolver_match,
         "path_info": vars(Request)["path_info"],
     }
-
-
-def _variable(local: Any) -> tuple[ContextVar[Any] | None, type | None]:
-    """The variable in which a Local that follows the context keeps its values, and the class that
-    wraps their dict there (None: the dict itself is there)."""
-    storage = getattr(local, "_storage", None)
-    variable = getattr(storage, "_data", None)
-    if not isinstance(local, Local) or type(variable) is not ContextVar:
-        return None, None
-    if getattr(local, "_thread_critical", False):
-        return None, None
-    module = sys.modules[Local.__module__]
-    wrapper = getattr(module, "_Storage", None)
-    if wrapper is not None and getattr(wrapper, "__slots__", ()) != ("thread_id", "data"):
-        return None, None
-    return variable, wrapper
 
 
 def _thread_storage(local: Any) -> threading.local | None:

@@ -22,6 +22,7 @@ from quintette.api.csrf import handler
 from quintette.api.errors import RegistrationError
 from quintette.api.guards import Guard, GuardedRoute, Order
 from quintette.http import lazy
+from quintette.server import languages
 from quintette.server.middleware import added_fields, obstacle
 
 SECURITY = "django.middleware.security.SecurityMiddleware"
@@ -85,8 +86,8 @@ def reason_to_keep(choice: Choice, takes_request: bool, in_thread: bool) -> str:
     for name in chosen(choice, takes_request):
         if name not in CARRIED:
             return f"{name} would be skipped (see API(middleware=...))"
-        if name == LOCALE and in_thread:
-            # The language is a thread's, and guards run in the loop's.
+        if name == LOCALE and in_thread and languages.active() is None:
+            # Guards run in the loop's thread, and nobody knows where this asgiref keeps it.
             return f"{name} is carried to asynchronous handlers only (see API(middleware=...))"
         why = obstacle(import_string(name))
         if why:

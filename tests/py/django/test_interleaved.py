@@ -33,6 +33,7 @@ THIS = "test_interleaved"
 CLIENTS, REQUESTS = 12, 100
 LANGUAGES = ["de", "fr", "en", "pl", "ja"]
 ZONES = ["Europe/Berlin", "Asia/Tokyo", "America/Lima", "UTC"]
+PLACES = ["/view", "/async", "/typed", "/typed-sync", "/bare"]
 MIDDLEWARE = [
     *DEFAULT[:2],
     "django.middleware.locale.LocaleMiddleware",
@@ -99,6 +100,16 @@ def typed() -> API:
             await asyncio.sleep(0.001)
             return HttpResponse(f"{before} | {_state(request, user)}")
 
+    @api.get("/typed-sync")
+    def sync_handler(request: HttpRequest) -> HttpResponse:
+        with timezone.override(zoneinfo.ZoneInfo(request.headers["X-Zone"])):
+            return view(request)
+
+    # Behind no middleware: what a request has left behind in the thread would be seen.
+    @api.get("/bare", middleware=False)
+    def bare() -> HttpResponse:
+        return HttpResponse(f"{get_language()} {timezone.get_current_timezone_name()}")
+
     return api
 
 
@@ -123,11 +134,15 @@ def _client(port: int, seed: int, cookies: list[str], wrong: list[str]) -> None:
     for _ in range(REQUESTS):
         number = random.randrange(len(cookies))
         language, zone = random.choice(LANGUAGES), random.choice(ZONES)
-        place = random.choice(["/view", "/async", "/typed"])
+        place = random.choice(PLACES)
         headers = {"Cookie": cookies[number], "Accept-Language": language, "X-Zone": zone}
         connection.request("GET", place, headers=headers)
         answer = connection.getresponse()
         body = answer.read().decode()
+        if place == "/bare":
+            if body != "en-us UTC":
+                wrong.append(f"{place}: {body}")
+            continue
         one = f"user{number} {language} {zone} {number}"
         if body != f"{one} | {one}" or answer.headers["Content-Language"] != language:
             wrong.append(f"{place}: {body} for {one}")
@@ -141,6 +156,8 @@ def test_none_sees_another(live: Callable[..., LiveServer]) -> None:
         SESSION_ENGINE="django.contrib.sessions.backends.signed_cookies",
         AUTHENTICATION_BACKENDS=["test_native_middleware.Backend"],
         USE_TZ=True,
+        TIME_ZONE="UTC",
+        LANGUAGE_CODE="en-us",
     )
     cookies = [_cookie(number) for number in range(20)]
     wrong: list[str] = []

@@ -84,6 +84,10 @@ def _api(**options: Any) -> API:
     async def language(request: HttpRequest) -> str:
         return gettext("Yes")
 
+    @api.get("/language-in-thread")
+    def language_in_thread(request: Any) -> str:
+        return f"{request.LANGUAGE_CODE} {gettext('Yes')}"
+
     @api.get("/broken")
     async def broken(request: HttpRequest) -> None:
         raise ValueError("x")
@@ -116,7 +120,9 @@ def _requests() -> list[tuple[str, str, dict[str, str]]]:
     ]
     for name in ("user", "user-in-thread", "session?do=set", "session-async", "untouched"):
         rows += [("POST", f"/{name}", headers) for headers in proofs]
-    rows.append(("GET", "/language", {"Accept-Language": "de"}))
+    for name in ("language", "language-in-thread", "broken", "nothing"):
+        rows.append(("GET", f"/{name}", {"Accept-Language": "de"}))
+        rows.append(("GET", f"/{name}", {"Accept-Language": "de", "Cookie": "django_language=fr"}))
     rows.append(("GET", "/bare", {"User-Agent": "bad robot"}))
     rows.append(("GET", "/bare", {"X-Proto": "https"}))
     return rows
@@ -189,7 +195,9 @@ SETTINGS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", SETTINGS)
 def test_lifted_as_djangos(name: str) -> None:
     choice = True if name == "with languages" else None
-    with _Server(_api(middleware=choice), **SETTINGS[name]) as (lifted, plain):
+    servers = _Server(_api(middleware=choice), **SETTINGS[name])
+    with servers as (lifted, plain):
+        assert servers.report.kept == []
         differ = []
         for method, target, headers in _requests():
             if "User-Agent" in headers and name == "user agents":
