@@ -145,10 +145,10 @@ static int set_fields(q5py_reply *reply, q5_coding coding) {
 
 /* 1: the body is compressed; 0: it would not be shorter; -1 with an exception. */
 static int compress_body(const compress_guard *self, q5py_pass *pass, q5py_reply *reply,
-                         q5_coding coding, bool pads) {
+                         q5_coding coding, size_t pad) {
     PyObject *body = reply->body;
     q5_slice data = q5_slice_make(PyBytes_AS_STRING(body), (size_t)PyBytes_GET_SIZE(body));
-    PyObject *made = q5py_encode_whole(pass->state, coding, self->level, pads, data,
+    PyObject *made = q5py_encode_whole(pass->state, coding, self->level, pad, data,
                                        pass->may_block && !q5py_in_greenlet());
     if (!made) return -1;
     if (PyBytes_GET_SIZE(made) >= PyBytes_GET_SIZE(body)) {
@@ -177,8 +177,8 @@ static int compress_pieces(const q5py_pass *pass, q5py_reply *reply, q5_coding c
 
 /* The stream in place of what `source` gives; 1 or -1. */
 static int compress_stream(const compress_guard *self, q5py_pass *pass, q5py_reply *reply,
-                           q5_coding coding, bool pads) {
-    PyObject *encoder = q5py_encoder_new(pass->state, coding, self->level, pads);
+                           q5_coding coding, size_t pad) {
+    PyObject *encoder = q5py_encoder_new(pass->state, coding, self->level, pad);
     if (!encoder) return -1;
     if (reply->pieces) return compress_pieces(pass, reply, coding, encoder);
     PyObject *maker = reply->body              ? self->in_pieces
@@ -217,9 +217,10 @@ static int compress_after(q5py_guard *guard, q5py_pass *pass, q5py_reply *reply,
     if (q5py_reply_vary(reply, Q5_LIT("Accept-Encoding"))) return -1;
     if (coding == Q5_CODING_IDENTITY || pass->x->head.method_id == Q5_METHOD_HEAD)
         return Q5PY_GUARD_GO;
+    size_t pad = pads ? q5py_random_pad(pass->state) : 0;
     int rc = reply->body && !goes_in_pieces(pass, reply)
-                 ? compress_body(self, pass, reply, coding, pads)
-                 : compress_stream(self, pass, reply, coding, pads);
+                 ? compress_body(self, pass, reply, coding, pad)
+                 : compress_stream(self, pass, reply, coding, pad);
     if (rc <= 0) return rc;
     return set_fields(reply, coding) ? -1 : Q5PY_GUARD_GO;
 }

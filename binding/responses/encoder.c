@@ -58,7 +58,8 @@ static void give_coder_back(q5py_encoders *encoders, coder *c) {
     encoders->idle[encoders->count++] = *c;
 }
 
-static size_t padding(q5py_encoders *encoders) {
+size_t q5py_random_pad(q5py_state *state) {
+    q5py_encoders *encoders = state->encoders;
     if (!encoders->random_left) {
         if (getrandom(encoders->random, RANDOM_LEN, 0) != RANDOM_LEN)
             return Q5_COMPRESS_PAD_MAX; /* no entropy: constant, and so of no use, but no harm */
@@ -68,12 +69,11 @@ static size_t padding(q5py_encoders *encoders) {
 }
 
 /* Begins a stream. 0, or -1 with an exception: *ret holds nothing. */
-static int begin(q5py_state *state, q5_coding coding, int level, bool is_padded, uint64_t size,
+static int begin(q5py_state *state, q5_coding coding, int level, size_t pad, uint64_t size,
                  coder *ret) {
     int status = take_coder(state->encoders, coding, level, ret);
     if (status == Q5_OK) {
-        status =
-            q5_compressor_begin(&ret->compressor, size, is_padded ? padding(state->encoders) : 0);
+        status = q5_compressor_begin(&ret->compressor, size, pad);
         if (status) coder_deinit(ret);
     }
     if (status) q5py_raise_status(status);
@@ -83,11 +83,11 @@ static int begin(q5py_state *state, q5_coding coding, int level, bool is_padded,
 /* ---- whole bodies ------------------------------------------------------------------------------
  */
 
-PyObject *q5py_encode_whole(q5py_state *state, q5_coding coding, int level, bool is_padded,
+PyObject *q5py_encode_whole(q5py_state *state, q5_coding coding, int level, size_t pad,
                             q5_slice body, bool may_block) {
     coder c;
     int status;
-    if (begin(state, coding, level, is_padded, body.len, &c)) return NULL;
+    if (begin(state, coding, level, pad, body.len, &c)) return NULL;
     if (may_block && body.len >= RELEASE_GIL_MIN) {
         Py_BEGIN_ALLOW_THREADS
             status = q5_compressor_finish(&c.compressor, body, &c.out);
@@ -114,11 +114,11 @@ typedef struct encoder_object {
     bool is_busy; /* a thread works with it */
 } encoder_object;
 
-PyObject *q5py_encoder_new(q5py_state *state, q5_coding coding, int level, bool is_padded) {
+PyObject *q5py_encoder_new(q5py_state *state, q5_coding coding, int level, size_t pad) {
     encoder_object *self = (encoder_object *)state->encoder_type->tp_alloc(state->encoder_type, 0);
     if (!self) return NULL;
     self->state = state;
-    if (begin(state, coding, level, is_padded, Q5_COMPRESS_UNKNOWN, &self->coder))
+    if (begin(state, coding, level, pad, Q5_COMPRESS_UNKNOWN, &self->coder))
         Py_CLEAR(self);
     else
         self->is_open = true;

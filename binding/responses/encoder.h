@@ -7,12 +7,15 @@
 
 #include "q5/compress.h"
 
-/* The whole body coded: new bytes, or NULL with an exception. With may_block the GIL is given up
- * for a long one; `body` must be kept alive, and unchanged, meanwhile. */
-PyObject *q5py_encode_whole(q5py_state *state, q5_coding coding, int level, bool is_padded,
+/* A length of padding, 1 to Q5_COMPRESS_PAD_MAX. */
+size_t q5py_random_pad(q5py_state *state);
+/* The whole body coded, with `pad` bytes of padding: new bytes, or NULL with an exception. With
+ * may_block the GIL is given up for a long one; `body` must be kept alive, and unchanged,
+ * meanwhile. */
+PyObject *q5py_encode_whole(q5py_state *state, q5_coding coding, int level, size_t pad,
                             q5_slice body, bool may_block);
 /* An Encoder for a stream; new reference, or NULL with an exception. */
-PyObject *q5py_encoder_new(q5py_state *state, q5_coding coding, int level, bool is_padded);
+PyObject *q5py_encoder_new(q5py_state *state, q5_coding coding, int level, size_t pad);
 
 /* What can be decoded of the data so far; the end of the stream. New references to bytes, or NULL
  * with an exception. */

@@ -47,8 +47,9 @@ Q5_EXTERN void q5_compressor_deinit(q5_compressor *compressor);
 /* Begins a stream; the memory of the last one is used again, what that one left over is dropped.
  * `size` is the length of all data to come, or Q5_COMPRESS_UNKNOWN. `pad` (at most
  * Q5_COMPRESS_PAD_MAX, clipped) bytes of no meaning are put in where the coding has a place for
- * them (gzip's file name, br's metadata), so that the length of the output tells less about the
- * data. Q5_OK or Q5_ENOMEM (fatal). */
+ * them (br's metadata, which has a head of its own, and gzip's file name, which is letters "a" and
+ * a NUL), so that the length of the output tells less about the data. Q5_OK or Q5_ENOMEM (fatal).
+ */
 Q5_EXTERN int q5_compressor_begin(q5_compressor *compressor, uint64_t size, size_t pad);
 
 /* Each takes all of `data` (which may be empty) and appends what can be given of the output.

@@ -26,6 +26,10 @@ typedef enum q5_precondition {
 Q5_EXTERN q5_precondition q5_conditional_evaluate(const q5_head *head,
                                                   const q5_validators *validators);
 
+/* Whether a list of entity tags, the value of one field, has one that `etag` matches weakly (RFC
+ * 9110, 8.8.3.2). "*" is no list. */
+Q5_EXTERN bool q5_etag_in_list(q5_slice list, q5_slice etag);
+
 /* Whether a Range field is to be heeded: there is no If-Range, or its entity tag matches strongly,
  * or its date is exactly the representation's and that is a strong validator (older than now by a
  * second at least; RFC 9110, 8.8.2.2 and 13.1.5). */

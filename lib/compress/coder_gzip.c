@@ -13,7 +13,7 @@ typedef struct gzip_state {
     const q5_alloc *alloc;
     z_stream stream;
     gz_header header; /* zlib reads it with the first output */
-    Bytef name[Q5_COMPRESS_PAD_MAX + 1];
+    Bytef name[Q5_COMPRESS_PAD_MAX];
     bool begun;
 } gzip_state;
 
@@ -49,9 +49,12 @@ static int gzip_begin(void *arg, uint64_t size, size_t pad) {
     (void)size;
     gzip_state *state = arg;
     if (deflateReset(&state->stream) != Z_OK) return Q5_ENOMEM;
-    memset(state->name, 'q', pad);
-    state->name[pad] = '\0';
-    state->header = (gz_header){.os = OS_UNKNOWN, .name = pad ? state->name : Z_NULL};
+    state->header = (gz_header){.os = OS_UNKNOWN};
+    if (pad) {
+        memset(state->name, 'a', pad - 1);
+        state->name[pad - 1] = '\0';
+        state->header.name = state->name;
+    }
     if (deflateSetHeader(&state->stream, &state->header) != Z_OK) return Q5_ENOMEM;
     state->begun = true;
     return Q5_OK;

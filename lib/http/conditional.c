@@ -50,6 +50,12 @@ static bool list_matches(q5_slice list, const etag *current, bool strong) {
     return false;
 }
 
+bool q5_etag_in_list(q5_slice list, q5_slice text) {
+    etag current;
+    size_t pos = 0;
+    return read_etag(text, &pos, &current) && list_matches(list, &current, false);
+}
+
 /* If-Match and If-None-Match: whether "*" or any tag of any field of that id matches. */
 static bool any_matches(const q5_head *head, q5_field_id id, const q5_validators *validators,
                         bool strong) {

@@ -165,7 +165,8 @@ static void test_padding(void **state) {
             size_t pad = pads[i] > Q5_COMPRESS_PAD_MAX ? Q5_COMPRESS_PAD_MAX : pads[i], len;
             out.len = 0;
             assert_status(run(&c, &body, pads[i], &out), Q5_OK);
-            assert_true(out.len >= bare + pad && out.len <= bare + pad + 6);
+            size_t head_max = coding == Q5_CODING_GZIP ? 0 : 6;
+            assert_true(out.len >= bare + pad && out.len <= bare + pad + head_max);
             assert_true(decode((q5_coding)coding, q5_buf_slice(&out), decoded, ROOM, &len, false));
             assert_int_equal(len, body.len);
         }

@@ -129,9 +129,29 @@ static void test_if_range(void **state) {
     }
 }
 
+static void test_etag_in_list(void **state) {
+    (void)state;
+    static const struct {
+        const char *list, *etag;
+        bool want;
+    } cases[] = {
+        {"\"a\"", "\"a\"", true},   {"\"b\", W/\"a\"", "\"a\"", true},
+        {"\"a\"", "W/\"a\"", true}, {"\"b\"", "\"a\"", false},
+        {"*", "\"a\"", false},      {"\"a\"", "", false},
+        {"\"a", "\"a\"", false},    {"\"b\" \"a\"", "\"a\"", false},
+    };
+    for (size_t i = 0; i < Q5_ARRAY_LEN(cases); i++) {
+        q5_slice list = q5_slice_make(cases[i].list, strlen(cases[i].list));
+        q5_slice etag = q5_slice_make(cases[i].etag, strlen(cases[i].etag));
+        if (q5_etag_in_list(list, etag) != cases[i].want)
+            fail_msg("%s in %s", cases[i].etag, cases[i].list);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_preconditions),
+        cmocka_unit_test(test_etag_in_list),
         cmocka_unit_test(test_if_range),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
