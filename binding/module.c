@@ -255,6 +255,7 @@ static int (*const inits[])(PyObject *, q5py_state *) = {
     q5py_init_conditional,
     q5py_init_auth,
     q5py_init_jwt,
+    q5py_init_middleware_fields,
     q5py_init_segment,
     q5py_init_csrf_view,
     q5py_init_channel,

@@ -173,13 +173,23 @@
     XX(connections_storage) /* see query_pending.c */                         \
     XX(kw_context)          /* ("context",) */                                \
     XX(kw_msg)              /* ("msg",) */                                    \
+    XX(kw_usedforsecurity)  /* ("usedforsecurity",) */                        \
     XX(watch_request)       /* what set_watch gave, or NULL: see watch.h */   \
     XX(watch_query)         /* the same */                                    \
+    XX(accept_encoding)                                                       \
+    XX(cache_control_lower)                                                   \
+    XX(content_encoding)                                                      \
+    XX(content_encoding_lower)                                                \
     XX(content_length)                                                        \
     XX(content_length_lower)                                                  \
+    XX(etag)                                                                  \
+    XX(etag_lower)                                                            \
     XX(frame_options_lower)                                                   \
+    XX(gzip)                                                                  \
+    XX(last_modified_lower)                                                   \
+    XX(vary)                                                                  \
     XX(vary_lower)                                                            \
-    XX(vary_cookie)   /* ("Vary", "Cookie") */                                \
+    XX(cookie)                                                                \
     XX(vary_language) /* ("Vary", "Accept-Language") */                       \
     XX(content_language_lower)                                                \
     XX(trace_var)        /* the context variable of trace.h */                \

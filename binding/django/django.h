@@ -49,6 +49,10 @@
     XX(response_for_exception) /* always */                                              \
     XX(get_host)               /* HttpRequest.get_host, Django's own */                  \
     XX(xframe_options_value)   /* XFrameOptionsMiddleware's, Django's own */             \
+    XX(random_filename)        /* what GZipMiddleware has gzip's file name from */       \
+    XX(needs_etag)             /* ConditionalGetMiddleware's, Django's own */            \
+    XX(md5)                    /* what its tags are made by */                           \
+    XX(not_modified)           /* its (request, response) -> response of 304 */          \
     XX(file_response_class)    /* always */                                              \
     XX(sendable)               /* always: quintette.http.files.sendable */               \
     XX(base_handler)           /* always: BaseHandler, and below its own methods */      \

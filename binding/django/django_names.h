@@ -42,6 +42,12 @@
     XX(groupdict)                       \
     XX(groups)                          \
     XX(_handler_class)                  \
+    XX(hexdigest)                       \
+    XX(HTTP_ACCEPT_ENCODING)            \
+    XX(HTTP_IF_MATCH)                   \
+    XX(HTTP_IF_MODIFIED_SINCE)          \
+    XX(HTTP_IF_NONE_MATCH)              \
+    XX(HTTP_IF_UNMODIFIED_SINCE)        \
     XX(has_header)                      \
     XX(_is_coroutine)                   \
     XX(_is_coroutine_mark)              \
@@ -52,12 +58,14 @@
     XX(_live_receivers)                 \
     XX(make_view_atomic)                \
     XX(match)                           \
+    XX(max_random_bytes)                \
     XX(MESSAGE_STORAGE)                 \
     XX(_messages)                       \
     XX(META)                            \
     XX(method)                          \
     XX(_middleware_chain)               \
     XX(modified)                        \
+    XX(needs_etag)                      \
     XX(path_info)                       \
     XX(PREPEND_WWW)                     \
     XX(process_exception_by_middleware) \

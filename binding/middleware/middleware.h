@@ -5,7 +5,9 @@
  *
  *   middleware_segment.c   the type, the order of things, exceptions
  *   middleware_request.c   process_request;  middleware_response.c: process_response
+ *   middleware_fields.c    the fields of a response
  *   middleware_locale.c    both of LocaleMiddleware
+ *   middleware_gzip.c      GZipMiddleware;  middleware_conditional.c: ConditionalGetMiddleware
  *   middleware_view.c      CsrfViewMiddleware.process_view
  *   middleware_wire.c      what is known of a request without asking Python
  *
@@ -78,16 +80,18 @@ enum {
 
 /* middleware_request.c */
 int q5py_step_request(q5py_state *state, q5py_step *step, PyObject *request);
-/* middleware_response.c; *store is NULL or the response's header store, owned, which is kept from
- * step to step while the response is the same. */
-int q5py_step_response(q5py_state *state, q5py_step *step, PyObject *request, PyObject *response,
-                       PyObject **store);
+/* A response on its way out through the steps. */
+typedef struct q5py_leaving {
+    PyObject *request;  /* borrowed */
+    PyObject *response; /* owned; a step that puts another in its place clears `store` */
+    PyObject *store;    /* owned or NULL: the dict of its fields, kept from step to step */
+    bool on_loop;       /* in an asynchronous chain: what takes long goes to a thread */
+} q5py_leaving;
+
+/* middleware_response.c */
+int q5py_step_response(q5py_state *state, q5py_step *step, q5py_leaving *leaving);
 /* Whether Django's method may wait for something: not for a loop's thread. */
 bool q5py_step_blocks(q5py_state *state, const q5py_step *step, bool is_request);
-
-/* The dict behind response.headers. 1: *store; 0: it takes Django to change the fields; -1 with an
- * exception. */
-int q5py_response_store(q5py_state *state, PyObject *response, PyObject **store);
 
 /* middleware_locale.c: as q5py_step_request and _response, for a request that is the server's. */
 int q5py_locale_request(q5py_state *state, PyObject *request);
@@ -103,11 +107,41 @@ int q5py_has_own(PyObject *request, PyObject *name);
 /* The value of a cookie: 1 and *ret; 0: it was not sent; 2: it takes request.COOKIES to know; -1.
  */
 int q5py_wire_cookie(q5py_state *state, PyObject *request, PyObject *name, q5_slice *ret);
+/* A field that is read from META: 1 and *ret, which is good until Python runs; 0: it was not sent;
+ * 2: it takes META to know; -1. */
+int q5py_wire_field(q5py_state *state, PyObject *request, q5_field_id id, PyObject *key,
+                    q5_slice *ret);
 /* Whether get_host() would give the Host as it was sent: 1; 0: it takes get_host() to know; -1. */
 int q5py_wire_host_allowed(q5py_state *state, PyObject *request);
 /* settings.NAME is true: 1, 0, or -1 with an exception. */
 int q5py_setting_truth(q5py_state *state, PyObject *name);
 
+/* response.status_code, or -1 with an exception. */
+long q5py_status_of(q5py_state *state, PyObject *response);
+/* response.headers["Content-Length"] = str(len(response.content)) */
+int q5py_put_content_length(q5py_state *state, PyObject *response, PyObject *store);
+
+/* ---- middleware_gzip.c */
+int q5py_finish_gzip(q5py_state *state, const q5py_step *step, q5py_leaving *leaving);
+/* ---- middleware_conditional.c */
+int q5py_finish_conditional(q5py_state *state, const q5py_step *step, q5py_leaving *leaving);
+
+/* ---- middleware_fields.c */
+/* 1: *store, if it was NULL, is the response's, owned; 0: it takes Django to look at the fields and
+ * to change them; -1 with an exception. */
+int q5py_response_store(q5py_state *state, PyObject *response, PyObject **store);
+/* The value of a field by its lower-case name: 1 and *ret, which lives as long as the field; 0:
+ * there is none; 2: it is no plain ASCII text; -1. */
+int q5py_store_get(PyObject *store, PyObject *key, q5_slice *ret);
+/* response.headers[name] = value, where `value` is plain ASCII; for a NULL its exception is passed
+ * on. 0 or -1. */
+int q5py_store_put(PyObject *store, PyObject *key, PyObject *name, PyObject *value);
+/* patch_vary_headers(response, [name]): a step's status. */
+int q5py_patch_vary(q5py_state *state, PyObject *store, PyObject *name);
+/* True: an ASCII str, whose characters *ret is as long as it lives. Never raises. */
+bool q5py_ascii(PyObject *text, q5_slice *ret);
+
+int q5py_init_middleware_fields(PyObject *module, q5py_state *state);
 int q5py_init_segment(PyObject *module, q5py_state *state);
 int q5py_init_csrf_view(PyObject *module, q5py_state *state);
 

@@ -1,51 +1,14 @@
 /* process_response() of Django's middleware. Fields go straight into the dict behind
- * response.headers: lower-case name -> (name, value). */
+ * response.headers. */
 #include "middleware.h"
 
 #include "convert.h"
-
-/* Django's GZipMiddleware leaves shorter ones alone. */
-#define GZIP_LEN_MIN 200
 
 static bool is_unchanged(q5py_state *state, const q5py_step *step) {
     return q5py_is_own(Py_TYPE(step->instance), state->str_process_response, step->own_response);
 }
 
-/* ---- headers -----------------------------------------------------------------------------------
- */
-
-/* The methods through which the middleware would look at the fields are Django's. */
-static bool has_plain_headers(q5py_state *state, PyObject *response) {
-    q5py_django *django = state->django;
-    PyTypeObject *type = Py_TYPE(response);
-    return PyObject_TypeCheck(response, (PyTypeObject *)django->response_class) &&
-           q5py_is_own(type, state->str_get, django->response_get) &&
-           q5py_is_own(type, state->str_has_header, django->response_has_header) &&
-           q5py_is_own(type, state->str_setdefault, django->response_setdefault);
-}
-
-int q5py_response_store(q5py_state *state, PyObject *response, PyObject **store) {
-    if (*store) return 1;
-    if (!has_plain_headers(state, response)) return 0;
-    PyObject *headers = PyObject_GetAttr(response, state->str_headers);
-    if (!headers) return -1;
-    PyObject *found = NULL;
-    int rc = 0;
-    if ((PyObject *)Py_TYPE(headers) == state->django->response_headers_class)
-        rc = q5py_find_attribute(headers, state->str__store, &found);
-    Py_DECREF(headers);
-    if (rc > 0 && PyDict_CheckExact(found)) {
-        *store = found;
-        return 1;
-    }
-    Py_XDECREF(found);
-    return rc < 0 ? -1 : 0;
-}
-
-/* ---- who they are ------------------------------------------------------------------------------
- */
-
-static long status_of(q5py_state *state, PyObject *response) {
+long q5py_status_of(q5py_state *state, PyObject *response) {
     PyObject *status = PyObject_GetAttr(response, state->str_status_code);
     long number = status ? PyLong_AsLong(status) : -1;
     Py_XDECREF(status);
@@ -87,18 +50,16 @@ static int is_streaming(q5py_state *state, PyObject *response) {
     return q5py_truth_of(response, state->str_streaming);
 }
 
-static int put_content_length(q5py_state *state, PyObject *response, PyObject *store) {
+int q5py_put_content_length(q5py_state *state, PyObject *response, PyObject *store) {
     Py_ssize_t len = content_len(state, response);
     PyObject *text = len < 0 ? NULL : PyUnicode_FromFormat("%zd", len);
-    PyObject *pair = text ? PyTuple_Pack(2, state->content_length, text) : NULL;
-    int rc = pair ? PyDict_SetItem(store, state->content_length_lower, pair) : -1;
+    int rc = q5py_store_put(store, state->content_length_lower, state->content_length, text);
     Py_XDECREF(text);
-    Py_XDECREF(pair);
     return rc;
 }
 
 static int finish_common(q5py_state *state, PyObject *response, PyObject **store) {
-    long status = status_of(state, response);
+    long status = q5py_status_of(state, response);
     if (status == -1 && PyErr_Occurred()) return -1;
     int has = status == 404 ? 0 : q5py_response_store(state, response, store);
     if (has <= 0) return has < 0 ? -1 : Q5PY_STEP_PYTHON;
@@ -106,7 +67,7 @@ static int finish_common(q5py_state *state, PyObject *response, PyObject **store
     if (streaming) return streaming < 0 ? -1 : Q5PY_STEP_DONE;
     has = PyDict_Contains(*store, state->content_length_lower);
     if (has) return has < 0 ? -1 : Q5PY_STEP_DONE;
-    return put_content_length(state, response, *store);
+    return q5py_put_content_length(state, response, *store);
 }
 
 /* (name, value) of the setting as it is now. */
@@ -169,9 +130,7 @@ static int leave_read_session(q5py_state *state, const q5py_step *step, PyObject
     if (read <= 0) return read;
     int has = q5py_response_store(state, response, store);
     if (has <= 0) return has < 0 ? -1 : Q5PY_STEP_PYTHON;
-    has = PyDict_Contains(*store, state->vary_lower);
-    if (has) return has;
-    return PyDict_SetItem(*store, state->vary_lower, state->vary_cookie);
+    return q5py_patch_vary(state, *store, state->cookie);
 }
 
 static int finish_session(q5py_state *state, q5py_step *step, PyObject *request, PyObject *response,
@@ -207,22 +166,15 @@ static int finish_messages(q5py_state *state, PyObject *request) {
     return q5py_has_own(request, state->str__messages);
 }
 
-static int finish_gzip(q5py_state *state, PyObject *response) {
-    int streaming = is_streaming(state, response);
-    if (streaming) return streaming;
-    Py_ssize_t len = content_len(state, response);
-    return len < 0 ? -1 : len >= GZIP_LEN_MIN;
-}
-
 static int finish_broken_links(q5py_state *state, PyObject *response) {
-    long status = status_of(state, response);
+    long status = q5py_status_of(state, response);
     return status == -1 && PyErr_Occurred() ? -1 : status == 404;
 }
 
-int q5py_step_response(q5py_state *state, q5py_step *step, PyObject *request, PyObject *response,
-                       PyObject **store) {
+int q5py_step_response(q5py_state *state, q5py_step *step, q5py_leaving *leaving) {
     if (!step->own_response) return Q5PY_STEP_DONE;
     if (!is_unchanged(state, step)) return Q5PY_STEP_PYTHON;
+    PyObject *request = leaving->request, *response = leaving->response, **store = &leaving->store;
     bool wire = q5py_is_wire_request(state, request);
     switch (step->kind) {
     case Q5PY_STEP_SECURITY:
@@ -232,7 +184,9 @@ int q5py_step_response(q5py_state *state, q5py_step *step, PyObject *request, Py
     case Q5PY_STEP_FRAME:
         return finish_frame(state, step, response, store);
     case Q5PY_STEP_GZIP:
-        return finish_gzip(state, response);
+        return q5py_finish_gzip(state, step, leaving);
+    case Q5PY_STEP_CONDITIONAL:
+        return q5py_finish_conditional(state, step, leaving);
     case Q5PY_STEP_BROKEN_LINKS:
         return finish_broken_links(state, response);
     case Q5PY_STEP_SESSION:
@@ -253,6 +207,7 @@ bool q5py_step_blocks(q5py_state *state, const q5py_step *step, bool is_request)
     case Q5PY_STEP_SESSION:
     case Q5PY_STEP_MESSAGES:
     case Q5PY_STEP_GZIP:
+    case Q5PY_STEP_CONDITIONAL:
         return !is_request;
     case Q5PY_STEP_BROKEN_LINKS:
     case Q5PY_STEP_REMOTE_USER:

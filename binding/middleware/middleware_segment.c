@@ -102,25 +102,26 @@ static PyObject *enter(q5py_segment *self, PyObject *request, int *at, PyObject 
 static PyObject *leave(q5py_segment *self, PyObject *request, PyObject *response, int *at,
                        PyObject **todo) {
     q5py_state *state = self->state;
-    PyObject *store = NULL;
-    while (response && *at > 0) {
+    q5py_leaving leaving = {.request = request, .response = response, .on_loop = todo != NULL};
+    while (leaving.response && *at > 0) {
         q5py_step *step = &self->steps[--*at];
-        int rc = q5py_step_response(state, step, request, response, &store);
+        int rc = q5py_step_response(state, step, &leaving);
         if (rc == Q5PY_STEP_DONE) continue;
         if (rc < 0) {
-            Py_CLEAR(response);
+            Py_CLEAR(leaving.response);
             break;
         }
-        Py_CLEAR(store);
+        Py_CLEAR(leaving.store);
         if (todo && q5py_step_blocks(state, step, false)) {
             *todo = PyObject_GetAttr(step->instance, state->str_process_response);
-            if (!*todo) Py_CLEAR(response);
+            if (!*todo) Py_CLEAR(leaving.response);
             break;
         }
-        Py_SETREF(response, ask(step, state->str_process_response, request, response));
+        Py_SETREF(leaving.response,
+                  ask(step, state->str_process_response, request, leaving.response));
     }
-    Py_XDECREF(store);
-    return response;
+    Py_XDECREF(leaving.store);
+    return leaving.response;
 }
 
 static PyObject *get_response(q5py_segment *self, PyObject *request) {
@@ -292,22 +293,7 @@ static PyType_Spec segment_spec = {
     .slots = segment_slots,
 };
 
-static PyObject *interned(const char *text) {
-    return PyUnicode_InternFromString(text);
-}
-
 int q5py_init_segment(PyObject *module, q5py_state *state) {
-    state->content_length = interned("Content-Length");
-    state->content_length_lower = interned("content-length");
-    state->frame_options_lower = interned("x-frame-options");
-    state->vary_lower = interned("vary");
-    state->vary_cookie = Py_BuildValue("(ss)", "Vary", "Cookie");
-    state->vary_language = Py_BuildValue("(ss)", "Vary", "Accept-Language");
-    state->content_language_lower = interned("content-language");
-    if (!state->content_length || !state->content_length_lower || !state->frame_options_lower ||
-        !state->vary_lower || !state->vary_cookie || !state->vary_language ||
-        !state->content_language_lower)
-        return -1;
     state->segment_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &segment_spec, NULL);
     return state->segment_type ? PyModule_AddType(module, state->segment_type) : -1;
 }

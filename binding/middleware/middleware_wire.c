@@ -26,6 +26,47 @@ int q5py_setting_truth(q5py_state *state, PyObject *name) {
     return truth;
 }
 
+/* ---- fields ------------------------------------------------------------------------------------
+ */
+
+static int field_of_meta(PyObject *meta, PyObject *key, q5_slice *ret) {
+    PyObject *value = PyDict_GetItemWithError(meta, key);
+    if (!value) return PyErr_Occurred() ? -1 : 0;
+    return q5py_ascii(value, ret) ? 1 : 2;
+}
+
+static bool is_ascii(q5_slice text) {
+    for (size_t i = 0; i < text.len; i++)
+        if ((unsigned char)text.base[i] >= 0x80) return false;
+    return true;
+}
+
+static int field_of_head(const q5_head *head, q5_field_id id, q5_slice *ret) {
+    int found = 0;
+    if (head->known[id] < 0) return 0;
+    for (uint16_t i = (uint16_t)head->known[id]; i < head->field_count; i++) {
+        if (head->fields[i].id != id) continue;
+        if (found || !is_ascii(head->fields[i].value)) return 2;
+        *ret = head->fields[i].value;
+        found = 1;
+    }
+    return found;
+}
+
+int q5py_wire_field(q5py_state *state, PyObject *request, q5_field_id id, PyObject *key,
+                    q5_slice *ret) {
+    PyObject *dict = PyObject_GenericGetDict(request, NULL);
+    if (!dict) return -1;
+    PyObject *meta = PyDict_GetItemWithError(dict, state->str_META);
+    int rc = -1;
+    if (meta)
+        rc = PyDict_CheckExact(meta) ? field_of_meta(meta, key, ret) : 2;
+    else if (!PyErr_Occurred())
+        rc = field_of_head(&((q5py_request *)request)->x->head, id, ret);
+    Py_DECREF(dict);
+    return rc;
+}
+
 /* ---- cookies -----------------------------------------------------------------------------------
  */
 

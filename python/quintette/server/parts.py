@@ -24,9 +24,12 @@ from django.core.handlers.exception import response_for_exception
 from django.dispatch import Signal
 from django.http import HttpRequest
 from django.http.response import FileResponse, HttpResponseBase, ResponseHeaders
+from django.middleware import gzip
+from django.middleware import http as http_middleware
 from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.urls import Resolver404, resolvers
 from django.urls import base as urls_base
+from django.utils import cache, text
 from django.utils.connection import BaseConnectionHandler
 from django.utils.translation.trans_real import DjangoTranslation
 
@@ -118,9 +121,38 @@ def _response_parts() -> dict[str, Any]:
         "response_for_exception": response_for_exception,
         "get_host": own_method(HttpRequest, "get_host"),
         "xframe_options_value": own_method(XFrameOptionsMiddleware, "get_xframe_options_value"),
+        **_conditional_parts(),
+        "random_filename": _random_filename(),
         "file_response_class": FileResponse,
         "sendable": sendable,
     }
+
+
+def _conditional_parts() -> dict[str, Any]:
+    """Of ConditionalGetMiddleware, if it works with Django's own functions."""
+    names = vars(http_middleware)
+    known = (
+        own(cache, "get_conditional_response", names["get_conditional_response"])
+        and own(cache, "set_response_etag", names["set_response_etag"])
+    )  # fmt: skip
+    return {
+        "needs_etag": own_method(http_middleware.ConditionalGetMiddleware, "needs_etag"),
+        "md5": vars(cache)["md5"] if known else None,
+        "not_modified": own(cache, "_not_modified", getattr(cache, "_not_modified", None))
+        if known
+        else None,
+    }
+
+
+def _random_filename() -> Any:
+    """Where GZipMiddleware has the names from, if it compresses with Django's own function."""
+    names = vars(gzip)
+    known = (
+        own(text, "compress_string", names["compress_string"])
+        and own(cache, "patch_vary_headers", names["patch_vary_headers"])
+    )  # fmt: skip
+    function = getattr(text, "_get_random_filename", None)
+    return own(text, "_get_random_filename", function) if known else None
 
 
 def _handler_parts() -> dict[str, Any]:
