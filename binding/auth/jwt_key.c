@@ -27,10 +27,8 @@ static PyObject *raise_key(int status, q5_jws_alg alg) {
 /* The parts of one kind of key, as bytes. */
 static int make_key(q5_slice kind, const q5_slice *parts, Py_ssize_t count, q5_jws_alg alg,
                     q5_jws_key **ret_key) {
-    if (q5_slice_eq(kind, Q5_LIT("secret")) && count == 1) {
-        if (alg == Q5_JWS_ALG_NONE) alg = Q5_JWS_HS256;
+    if (q5_slice_eq(kind, Q5_LIT("secret")) && count == 1)
         return q5_jws_key_from_secret(NULL, alg, parts[0], ret_key);
-    }
     if (q5_slice_eq(kind, Q5_LIT("pem")) && count == 1)
         return q5_jws_key_from_pem(NULL, alg, parts[0], ret_key);
     if (q5_slice_eq(kind, Q5_LIT("RSA")) && count == 2)
@@ -98,6 +96,7 @@ static int set_up(q5py_jwt_key *self, q5_slice kind, PyObject *tuple, const char
         PyErr_Format(PyExc_ValueError, "a kid has %d bytes at most", Q5_JWS_KID_MAX);
         return -1;
     }
+    if (alg == Q5_JWS_ALG_NONE && q5_slice_eq(kind, Q5_LIT("secret"))) alg = Q5_JWS_HS256;
     int status = make_key(kind, parts, PyTuple_GET_SIZE(tuple), alg, &self->key);
     if (status) {
         raise_key(status, alg);

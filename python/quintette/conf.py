@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import CommandError
 from django.core.signals import setting_changed
 from msgspec import Meta
 
@@ -155,8 +156,9 @@ def get_settings() -> Settings:
     return _read()
 
 
-class SettingsError(ImproperlyConfigured):
-    """``faults``: each key that is wrong, in a sentence."""
+class SettingsError(ImproperlyConfigured, CommandError):
+    """``faults``: each key that is wrong, in a sentence. Management commands show it as it is, also
+    where the URLconf asks for a setting before the system checks do."""
 
     def __init__(self, faults: list[str]) -> None:
         super().__init__("\n".join(faults))

@@ -74,11 +74,13 @@ class Hooks:
     def on_startup(self, function: F) -> F:
         """Called before the first request: on the loop where it is asynchronous, else in a
         thread."""
+        _check_function(function)
         self._all.append(lambda: _around(before=function))
         return function
 
     def on_shutdown(self, function: F) -> F:
         """The same behind the last request."""
+        _check_function(function)
         self._all.append(lambda: _around(after=function))
         return function
 
@@ -93,6 +95,13 @@ class Hooks:
 
     def __iter__(self) -> Any:
         return iter(tuple(self._all))
+
+
+def _check_function(function: Any) -> None:
+    if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
+        raise TypeError(f"{function!r} yields: declare it with lifespan instead")
+    if not callable(function):
+        raise TypeError(f"{function!r} is no function")
 
 
 @contextlib.asynccontextmanager

@@ -31,6 +31,10 @@ class AfterResponse:
         self._calls: list[_Call] = []
 
     def __call__(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:
+        if not callable(function):
+            raise TypeError(
+                f"after({function!r}): a function is needed, and behind it its arguments"
+            )
         if len(self._calls) >= CALLS_MAX:
             raise RuntimeError(f"more than {CALLS_MAX} calls for behind one response")
         if len(_running) >= RUNNING_MAX:

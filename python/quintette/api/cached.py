@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -12,7 +13,7 @@ from django.http import HttpRequest
 from quintette import _quintette, caching
 from quintette.api.asking import secret_key
 from quintette.api.errors import RegistrationError
-from quintette.api.guards import Guard, GuardedRoute, Order
+from quintette.api.guards import CACHE_KIND, Guard, GuardedRoute, Order
 from quintette.api.signature import is_async
 
 Tags = Sequence[str] | Callable[..., Iterable[str]]
@@ -44,11 +45,11 @@ class Cached(Guard):
     """
 
     order: ClassVar[int] = Order.CACHE
-    kind: ClassVar[str | None] = "cache"
+    kind: ClassVar[str | None] = CACHE_KIND
 
     def __init__(
         self,
-        seconds: float,
+        seconds: float | timedelta,
         *,
         vary: Sequence[str] | None = None,
         by_user: bool = False,
@@ -61,6 +62,8 @@ class Cached(Guard):
         tag_field: str | None = None,
         context: Callable[[], str] | None = None,
     ) -> None:
+        if isinstance(seconds, timedelta):
+            seconds = seconds.total_seconds()
         if not 0 < seconds <= SECONDS_MAX or not 0 <= stale_while_revalidate <= SECONDS_MAX:
             _refuse("seconds are more than 0 and at most a year")
         if by_user and (public or cdn is not None or tag_field):
@@ -114,14 +117,14 @@ class Cached(Guard):
 
     def _check(self, route: GuardedRoute) -> None:
         if not {"GET", "HEAD"} & set(route.methods):
-            _refuse(f"{route.path}: only responses to GET and HEAD are kept")
+            _refuse("only responses to GET and HEAD are kept")
         if route.takes_request and self._vary is None:
             _refuse(
-                f"{route.path}: the handler takes the request, and with it every field: name those "
+                "the handler takes the request, and with it every field: name those "
                 "that its response depends on, vary=(...), or say vary=()"
             )
         if route.takes_user and not self._by_user:
-            _refuse(f"{route.path}: the handler takes the user: say by_user=True")
+            _refuse("the handler takes the user: say by_user=True")
 
 
 def _refuse(message: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from quintette import _quintette, _streams
 from quintette.api.errors import RegistrationError
@@ -54,8 +54,9 @@ class Compress(Guard):
         level: int = 0,
         padding: bool = True,
     ) -> None:
-        if min_size < 0:
-            raise RegistrationError("Compress: min_size is negative")
+        size: Any = min_size  # whatever the annotation says
+        if not isinstance(size, int) or size < 0:
+            raise RegistrationError(f"Compress: min_size is a number of bytes, not {min_size!r}")
         if not 0 <= level <= LEVEL_MAX:
             raise RegistrationError(f"Compress: level is between 0 and {LEVEL_MAX}, not {level}")
         if isinstance(types, str) or len(types) > TYPES_MAX:

@@ -20,8 +20,13 @@ from django.http.response import HttpResponseBase
 from quintette import _quintette
 from quintette.api import answer
 from quintette.api.errors import RegistrationError
+from quintette.api.signature import place_of
 
 GUARDS_MAX = 32
+# The kind of those that say who asks: one for each route.
+AUTH_KIND = "auth"
+# Of what gives kept responses again.
+CACHE_KIND = "cache"
 
 
 class Order(IntEnum):
@@ -66,6 +71,10 @@ class Guard:
 
     order: ClassVar[int] = Order.ALLOW
     kind: ClassVar[str | None] = None
+
+    def __repr__(self) -> str:
+        """As lists of routes show it."""
+        return type(self).__name__
 
     def compile(self, route: GuardedRoute) -> _quintette.Guard | None:
         """A new guard for this route, or None where there is nothing to do."""
@@ -122,13 +131,30 @@ def _answer(made: Any) -> answer.Answer | None:
 
 def checked(guards: Iterable[Any]) -> tuple[Guard, ...]:
     """What a decorator or router was given. Classes without arguments count as their instances."""
-    made = []
-    for item in guards:
-        guard = item() if isinstance(item, type) and issubclass(item, Guard) else item
-        if not isinstance(guard, Guard):
+    given: Any = guards  # whatever the annotation says
+    if not isinstance(given, Iterable) or isinstance(given, str):
+        raise RegistrationError(f"guards={given!r}: a list of guards is needed")
+    made = tuple(_instance_of(item) for item in given)
+    ways = [guard for guard in made if guard.kind == AUTH_KIND]
+    if len(ways) > 1:
+        names = ", ".join(type(way).__name__ for way in ways)
+        raise RegistrationError(
+            f"guards of one level have one way to say who asks, not {names}: "
+            "AnyOf(...) takes several"
+        )
+    return made
+
+
+def _instance_of(item: Any) -> Guard:
+    if not (isinstance(item, type) and issubclass(item, Guard)):
+        if not isinstance(item, Guard):
             raise RegistrationError(f"{item!r} is no guard")
-        made.append(guard)
-    return tuple(made)
+        return item
+    try:
+        inspect.signature(item).bind()
+    except TypeError as error:
+        raise RegistrationError(f"{item.__name__} stands for {item.__name__}(): {error}") from None
+    return item()
 
 
 def combined(outer: Sequence[Guard], inner: Sequence[Guard]) -> tuple[Guard, ...]:
@@ -137,9 +163,16 @@ def combined(outer: Sequence[Guard], inner: Sequence[Guard]) -> tuple[Guard, ...
 
 
 def compiled(guards: Sequence[Guard], route: GuardedRoute) -> tuple[_quintette.Guard, ...]:
-    """Of the route's plan, outermost first."""
+    """Of the route's plan, outermost first. Errors say where the handler stands."""
+    try:
+        return _compiled(guards, route)
+    except RegistrationError as error:
+        raise RegistrationError(f"{place_of(route.function)}: {error}") from error
+
+
+def _compiled(guards: Sequence[Guard], route: GuardedRoute) -> tuple[_quintette.Guard, ...]:
     made = [guard.compile(route) for guard in sorted(guards, key=lambda guard: int(guard.order))]
     kept = tuple(guard for guard in made if guard is not None)
     if len(kept) > GUARDS_MAX:
-        raise RegistrationError(f"{route.path}: a handler has {GUARDS_MAX} guards at most")
+        raise RegistrationError(f"a handler has {GUARDS_MAX} guards at most")
     return kept

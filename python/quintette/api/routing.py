@@ -160,6 +160,8 @@ class Router:
         self._check_open(f"include({router!r})")
         if router is self or isinstance(router, API):
             raise RegistrationError("an API is mounted in a URLconf, only routers are included")
+        if not isinstance(router, Router):
+            raise RegistrationError(f"{router!r} is no Router")
         self._routes.append(_Inclusion(router, _parse(prefix), tuple(tags), checked(guards)))
 
     def route(
@@ -181,6 +183,10 @@ class Router:
         websocket: Opening | None = None,
     ) -> Callable[[F], F]:
         """Registers the decorated function, which stays as it is."""
+        if not isinstance(path, str):
+            raise RegistrationError(
+                f'{_named(path)} stands where the path is needed: write @api.get("/path")'
+            )
         verbs = tuple(dict.fromkeys(method.upper() for method in methods))
 
         def register(function: F) -> F:
@@ -363,6 +369,12 @@ class API(Router):
     def exception_handler(self, *exceptions: type[Exception]) -> Callable[[F], F]:
         """The decorated function, given the request and the exception, makes the answer. It may be
         asynchronous; a plain one runs where the exception was raised."""
+        given: tuple[Any, ...] = exceptions  # whatever the annotation says
+        for exception in given:
+            if not (isinstance(exception, type) and issubclass(exception, BaseException)):
+                raise RegistrationError(f"{_named(exception)} is no class of exceptions")
+        if not exceptions:
+            raise RegistrationError("exception_handler() of nothing: say which exceptions")
 
         def register(function: F) -> F:
             for exception in exceptions:
@@ -433,6 +445,10 @@ def _scope_of(frame: types.FrameType) -> dict[str, Any] | None:
 # --- checks -----------------------------------------------------------------------------
 
 
+def _named(item: Any) -> str:
+    return place_of(item) if callable(item) else repr(item)
+
+
 def _parse(prefix: str) -> Pattern:
     try:
         return patterns.parse(prefix.rstrip("/"))
@@ -447,18 +463,16 @@ def _dependencies(depends: Sequence[Any]) -> tuple[Dependency, ...]:
     return tuple(depends)
 
 
-def _check_route(
-    function: Any, methods: tuple[str, ...], status: int | None, body_max: int
-) -> None:
+def _check_route(function: Any, methods: tuple[str, ...], status: Any, body_max: Any) -> None:
     if not callable(function) or isinstance(function, type):
         raise RegistrationError(f"{function!r} is no function")
     unknown = [method for method in methods if method not in METHODS]
     if unknown or not methods:
         refuse(function, "", f"unknown method {', '.join(unknown) or '(none)'}")
-    if status is not None and not 200 <= status <= 599:
-        refuse(function, "", f"a status is between 200 and 599, not {status}")
-    if body_max < 0:
-        refuse(function, "", "body_max is negative")
+    if status is not None and not (isinstance(status, int) and 200 <= status <= 599):
+        refuse(function, "", f"a status is between 200 and 599, not {status!r}")
+    if not isinstance(body_max, int) or body_max < 0:
+        refuse(function, "", f"body_max is a number of bytes, not {body_max!r}")
 
 
 def _path_types(flat: Flat) -> dict[str, Any]:

@@ -91,7 +91,9 @@ class Signature:
 def place_of(function: Any) -> str:
     """What an error of registration begins with: the function and where it stands."""
     target = inspect.unwrap(function)
-    name = getattr(target, "__qualname__", repr(target))
+    name = getattr(target, "__qualname__", None)
+    if name is None:
+        return repr(target)
     code = getattr(target, "__code__", None)
     if code is None:
         return f"{getattr(target, '__module__', '?')}.{name}"

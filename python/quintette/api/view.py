@@ -23,10 +23,11 @@ from django.urls.converters import get_converters
 
 from quintette import _quintette, _streams
 from quintette.api import answer, csrf, handshake
-from quintette.api.errors import HTTPError, answer_to
+from quintette.api.errors import HTTPError, RegistrationError, answer_to
 from quintette.api.patterns import Pattern
 from quintette.api.plans import ASYNC, THREAD, OnError
 from quintette.api.responses import pull
+from quintette.api.signature import place_of
 from quintette.api.streams import KEEP_ALIVE
 from quintette.conf import get_settings
 
@@ -202,6 +203,12 @@ class Endpoint:
         """As they would stand in the path: the plan converts them itself."""
         own = [_encode_param(pattern.converter_of(name), kwargs[name]) for name in pattern.names]
         extra = served.path_names[len(own) :]
+        missing = [name for name in extra if name not in kwargs]
+        if missing:
+            raise RegistrationError(
+                f"{place_of(served.builder.function)}: parameter {missing[0]!r}: is marked Path(), "
+                f"and not in the path of the route, nor in that of the URLconf"
+            )
         return (*own, *(_encode_param("str", kwargs[name]) for name in extra))
 
 

@@ -98,7 +98,7 @@ def authenticator_of(route: GuardedRoute) -> Guard:
         if guard.kind == Scheme.kind and not isinstance(guard, Public):
             return guard
     raise RegistrationError(
-        f"{route.path}: {route.name} needs a guard that says who asks, such as SessionAuth()"
+        "permissions and CurrentUser need a guard that says who asks, such as SessionAuth()"
     )
 
 

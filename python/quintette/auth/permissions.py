@@ -18,7 +18,7 @@ from django.http import HttpRequest
 
 from quintette import _quintette
 from quintette.api.errors import RegistrationError
-from quintette.api.guards import Guard, GuardedRoute, Order
+from quintette.api.guards import CACHE_KIND, Guard, GuardedRoute, Order
 from quintette.auth import compiling, objects
 from quintette.auth.calling import callable_in_loop
 from quintette.auth.compiling import Tests
@@ -43,6 +43,9 @@ class _Composed(type):
 
     def __invert__(cls) -> Permission:
         return Negated(_instance(cls))
+
+    def __bool__(cls) -> bool:
+        raise _no_truth(cls)
 
 
 class Permission(Guard, metaclass=_Composed):
@@ -75,9 +78,16 @@ class Permission(Guard, metaclass=_Composed):
     def __invert__(self) -> Permission:
         return Negated(self)
 
+    def __bool__(self) -> bool:
+        raise _no_truth(self)
+
     def compile(self, route: GuardedRoute) -> _quintette.Guard | None:
         if _needs_class(self):
             raise RegistrationError(f"{self!r} says neither allows() nor allows_object()")
+        if self.is_about_objects and any(guard.kind == CACHE_KIND for guard in route.guards):
+            raise RegistrationError(
+                f"{self!r} depends on an object: answers that are Cached ask nobody"
+            )
         checks = objects.Checks(self, route)
         return compiling.guard_of(self, route, checks.defer, checks.unchecked)
 
@@ -118,8 +128,20 @@ def _needs_class(permission: Permission) -> bool:
     )
 
 
+def _no_truth(permission: object) -> RegistrationError:
+    """`A and B` would be B alone, and `not A` no guard at all."""
+    return RegistrationError(
+        f"{permission!r} is neither true nor false: compose permissions with &, | and ~, "
+        "not with `and`, `or` and `not`"
+    )
+
+
 def _is_permission(other: Any) -> bool:
     return isinstance(other, (Permission, _Composed))
+
+
+def _call(permission: Permission, names: tuple[str, ...]) -> str:
+    return f"{type(permission).__name__}({', '.join(map(repr, names))})"
 
 
 def _instance(cls: Any) -> Permission:
@@ -141,8 +163,13 @@ def _permission(other: Any) -> Permission:
 class Both(Permission):
     """``left & right``"""
 
+    sign: ClassVar[str] = "&"
+
     def __init__(self, left: Permission, right: Permission) -> None:
         self.left, self.right = left, right
+
+    def __repr__(self) -> str:
+        return f"{_operand(self.left, self)} {self.sign} {_operand(self.right, self)}"
 
     def emit(self, tests: Tests, on_true: int, on_false: int, *, negated: bool) -> int:
         emit = _emit_either if negated else _emit_both
@@ -159,12 +186,20 @@ class Both(Permission):
 class Either(Both):
     """``left | right``"""
 
+    sign: ClassVar[str] = "|"
+
     def emit(self, tests: Tests, on_true: int, on_false: int, *, negated: bool) -> int:
         emit = _emit_both if negated else _emit_either
         return emit(self, tests, on_true, on_false, negated)
 
     async def aholds(self, request: HttpRequest, obj: Any) -> bool:
         return await self.left.aholds(request, obj) or await self.right.aholds(request, obj)
+
+
+def _operand(inner: Permission, outer: Permission) -> str:
+    """In brackets where it is composed in another way."""
+    is_plain = not isinstance(inner, Both) or type(inner) is type(outer)
+    return repr(inner) if is_plain else f"({inner!r})"
 
 
 def _emit_both(pair: Both, tests: Tests, on_true: int, on_false: int, negated: bool) -> int:
@@ -182,6 +217,9 @@ class Negated(Permission):
 
     def __init__(self, inner: Permission) -> None:
         self.inner = inner
+
+    def __repr__(self) -> str:
+        return f"~{_operand(self.inner, self)}"
 
     def emit(self, tests: Tests, on_true: int, on_false: int, *, negated: bool) -> int:
         return self.inner.emit(tests, on_true, on_false, negated=not negated)
@@ -234,6 +272,9 @@ class HasScope(Permission):
             raise RegistrationError("HasScope() needs scopes, which are texts without spaces")
         self.scopes = scopes
 
+    def __repr__(self) -> str:
+        return _call(self, self.scopes)
+
     def emit_test(self, tests: Tests, on_true: int, on_false: int) -> int:
         return tests.add(compiling.SCOPES, on_true, on_false, self.scopes)
 
@@ -280,6 +321,9 @@ class HasPerm(Permission):
             raise RegistrationError('HasPerm() needs names such as "app.codename"')
         self.permissions = permissions
 
+    def __repr__(self) -> str:
+        return _call(self, self.permissions)
+
     async def allows(self, request: HttpRequest) -> bool:
         user = await loaded(request.user)
         for name in self.permissions:
@@ -303,6 +347,9 @@ class InGroup(Permission):
             raise RegistrationError("InGroup() needs the name of a group")
         self.names = names
 
+    def __repr__(self) -> str:
+        return _call(self, self.names)
+
     async def allows(self, request: HttpRequest) -> bool:
         user = await _user_of(request)
         if user is None:
@@ -316,6 +363,9 @@ class IsOwner(Permission):
     def __init__(self, field: str = "owner") -> None:
         self.field = field
         self._key = f"{field}_id"
+
+    def __repr__(self) -> str:
+        return _call(self, (self.field,))
 
     async def allows(self, request: HttpRequest) -> bool:
         return await _user_of(request) is not None

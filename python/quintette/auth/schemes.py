@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from quintette import _quintette
 from quintette.api import answer
 from quintette.api.errors import RegistrationError
-from quintette.api.guards import Guard, GuardedRoute, Order
+from quintette.api.guards import AUTH_KIND, Guard, GuardedRoute, Order
 from quintette.auth.calling import callable_in_loop
 from quintette.auth.users import LazyUser, attach, load, nobody
 
@@ -23,7 +23,7 @@ class Scheme(Guard):
     """A way to say who one is. Somebody is required, unless it is ``optional``."""
 
     order: ClassVar[int] = Order.AUTH
-    kind: ClassVar[str | None] = "auth"
+    kind: ClassVar[str | None] = AUTH_KIND
     optional = False
 
     def challenges(self) -> tuple[str, ...]:
@@ -130,7 +130,7 @@ class Public(Guard):
     """Lifts authentication and permissions of outer levels: nobody is asked who they are."""
 
     order: ClassVar[int] = Order.AUTH
-    kind: ClassVar[str | None] = "auth"
+    kind: ClassVar[str | None] = AUTH_KIND
 
     def compile(self, route: GuardedRoute) -> None:
         return None

@@ -105,7 +105,7 @@ class Routes:
                 runs=_typed_place(served.builder.kind, function),
                 in_c=(methods[0], leaf.path) in self._lifted,
                 reason=self._kept.get((leaf.path, name), ""),
-                guards=tuple(_guard_name(guard) for guard in served.mounted.guards),
+                guards=tuple(map(repr, served.mounted.guards)),
             )
 
     def _plain(self, leaf: Leaf) -> Row:
@@ -133,10 +133,6 @@ def _typed_place(kind: int, function: Any) -> str:
 def _place_name(number: int) -> str:
     names: dict[int, str] = {value: name for name, value in PLACES.items()}
     return names.get(number, get_settings().sync_views)
-
-
-def _guard_name(guard: Any) -> str:
-    return type(guard).__name__
 
 
 def _takes(row: Row, method: str) -> bool:

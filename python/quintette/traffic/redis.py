@@ -22,6 +22,8 @@ TIMEOUT_MS: Final = 50
 CONNECTIONS: Final = 50
 # A store that has failed is left alone for so long, and complained of as often.
 REST_SECONDS: Final = 1.0
+# What its client knows.
+_SCHEMES: Final = ("redis://", "rediss://", "unix://")
 
 # The generic cell rate algorithm (see include/q5/limit.h), in microseconds of the store's clock.
 # A clock that was set back must not lock anybody out: the time is no further ahead than it can be.
@@ -54,6 +56,8 @@ class Redis:
     connections: int = CONNECTIONS
 
     def __post_init__(self) -> None:
+        if not self.url.startswith(_SCHEMES):
+            raise RegistrationError(f"Redis({self.url!r}): a URL begins with {', '.join(_SCHEMES)}")
         if not 1 <= self.timeout_ms <= 10_000:
             raise RegistrationError(f"Redis(timeout_ms={self.timeout_ms!r}): from 1 to 10,000")
         if self.on_failure not in ("allow", "refuse"):

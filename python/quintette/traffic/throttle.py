@@ -62,6 +62,10 @@ class Throttle(Guard):
         self.kind = _kind(self._name)  # type: ignore[misc]
         self._by = by
         self._store: Store = Local() if store is None else store
+        if not hasattr(self._store, "counter"):
+            raise RegistrationError(
+                f'Throttle(store={store!r}): a store, such as Local() or Redis("redis://...")'
+            )
         self._counter = self._store.counter(name, self._rate, self._burst)
         self._ipv6_bits = ipv6_bits
 

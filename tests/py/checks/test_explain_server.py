@@ -46,6 +46,23 @@ def test_routes_in_c(manage: Run) -> None:
     assert "  native  GET /api/x (async)\n" in run.stdout
 
 
+def test_a_project_that_does_not_load_is_not_waited_for(manage: Run) -> None:
+    settings = "DEBUG = True; INSTALLED_APPS += ['missing']\n"
+    run = manage("serve", "--explain", urls=URLS, settings=settings)
+    assert run.returncode == 1
+    assert "No module named 'missing'" in run.stderr
+
+
+def test_wrong_settings_that_the_urls_need_have_no_traceback(manage: Run) -> None:
+    urls = URLS.replace("API()", "API(guards=[Cached(60)])").replace("API\n", "API, Cached\n")
+    settings = "QUINTETTE = {'WORKER': 1, 'THREADS': 0}\n"
+    run = manage("check", urls=urls.replace("(request)", "()"), settings=settings)
+    assert run.returncode == 1
+    assert "unknown key 'WORKER'. Did you mean 'WORKERS'?" in run.stderr
+    assert "QUINTETTE['THREADS']" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
 def test_all_wrong_settings_are_told(manage: Run) -> None:
     run = manage("check", urls=URLS, settings="QUINTETTE = {'WORKER': 1, 'THREADS': 0}\n")
     assert run.returncode == 1

@@ -92,8 +92,9 @@ def test_a_wrong_handler_names_its_line(manage: Run) -> None:
 ROUTES = f"""{VIEWS}
 from quintette.concurrency.views import waits_here
 from quintette.api.guards import Hook
+from quintette.auth import BasicAuth, IsStaff, ReadOnly
 def late(request): return None
-@api.get("/guarded", guards=[Hook(before=late)])
+@api.get("/guarded", guards=[BasicAuth(), Hook(before=late), IsStaff | ~ReadOnly])
 async def guarded() -> dict: return {{}}
 @waits_here
 def here(request): return HttpResponse("here")
@@ -137,8 +138,10 @@ def test_rows(manage: Run) -> None:
 
 def test_places_and_guards(manage: Run) -> None:
     [row] = rows(manage, "guarded")
-    line = ROUTES.splitlines().index('@api.get("/guarded", guards=[Hook(before=late)])') + 1
-    assert (row["handler"]["place"], row["guards"]) == (f"urls.py:{line}", ["Hook"])
+    guards = "[BasicAuth(), Hook(before=late), IsStaff | ~ReadOnly]"
+    line = ROUTES.splitlines().index(f'@api.get("/guarded", guards={guards})') + 1
+    assert row["handler"]["place"] == f"urls.py:{line}"
+    assert row["guards"] == ["BasicAuth", "Hook", "IsStaff | ~ReadOnly"]
 
 
 def test_what_is_not_in_c_says_why(manage: Run) -> None:

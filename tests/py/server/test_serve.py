@@ -68,6 +68,7 @@ def test_banner(serve: Serve) -> None:
         (["--workers", "0"], "", "'0' is not a number from 1 to 1024"),
         (["--threads", "9999"], "", "'9999' is not a number from 1 to 1024"),
         (["--drain-seconds", "inf"], "", "'inf' is not a number from 0 to 86400"),
+        (["--drain-seconds", "soon"], "", "'soon' is not a number from 0 to 86400"),
         (["--workers", "2", "--reload"], "", "--reload works with one worker"),
         ([], "QUINTETTE = {'WORKER': 2}", "unknown key 'WORKER'. Did you mean 'WORKERS'?"),
         ([], "QUINTETTE = {'THREADS': 'many'}", "QUINTETTE['THREADS']: expected int"),

@@ -39,6 +39,10 @@ def make_key(material: Material, alg: str | None = None) -> JwtKey:
         return key_of_jwk(material)
     raw = material.encode() if isinstance(material, str) else bytes(material)
     kind = "pem" if raw.lstrip().startswith(b"-----BEGIN") else "secret"
+    if kind == "secret" and alg in ALGORITHMS and not alg.startswith("HS"):
+        raise ValueError(
+            f"no usable key for {alg}: it is no PEM (the text of a file, not its path) and no JWK"
+        )
     return _quintette.JwtKey(kind, (raw,), alg or "")
 
 

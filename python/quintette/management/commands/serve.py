@@ -141,8 +141,9 @@ class Command(BaseCommand):
             return False
         command = cls()
         parser = command.create_parser(argv[0], argv[1])
-        serve = command._prepare(vars(parser.parse_args(argv[2:])))
-        if not serve.wants_reload():
+        options = vars(parser.parse_args(argv[2:]))
+        serve = command._prepare(options)
+        if options["explain"] or not serve.wants_reload():
             return False
         serve.run()
         return True
@@ -302,7 +303,10 @@ def _count_or_auto(text: str) -> int | str:
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
     if not 0 <= seconds <= DAY_SECONDS:
         raise ArgumentTypeError(f"{text!r} is not a number from 0 to {DAY_SECONDS}")
     return seconds
