@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import logging
 import threading
@@ -285,6 +286,86 @@ def test_revocations_are_read_within_the_time(users: dict[str, Any]) -> None:
     jwt._renewal._revoked_due_at = jwt.verifier.fresh_until = 0.0
     assert _who(client, pair.access_token) == 401
     assert jwt.verifier.fresh_until > 0
+
+
+class SlowReads:
+    """Reads of the revocations, each of which waits until it is let go; the first then fails."""
+
+    def __init__(self, read: Any) -> None:
+        self._read = read
+        self.begun: asyncio.Queue[asyncio.Event] = asyncio.Queue()
+        self.count = 0
+
+    async def __call__(self) -> Any:
+        self.count += 1
+        fails, go = self.count == 1, asyncio.Event()
+        self.begun.put_nowait(go)
+        await go.wait()
+        if fails:
+            raise OSError("no database")
+        return await self._read()
+
+
+def test_who_comes_while_revocations_are_read(
+    users: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that has just begun knows none: whoever asks it waits for the one reading. Where
+    that fails another one does it for the others."""
+    from quintette.testing import AsyncTestClient
+
+    tokens = _tokens()
+    jwt = JWT(revoked_within=3600)
+    client = AsyncTestClient(_api(jwt), raise_errors=False)
+    pair = tokens.log_in(users["ada"], jwt=jwt)
+    tokens.revoke(pair.refresh_token)
+    headers = {"Authorization": f"Bearer {pair.access_token}"}
+
+    async def test() -> None:
+        reads = SlowReads(tokens.arevoked_ids)
+        monkeypatch.setattr(tokens, "arevoked_ids", reads)
+        asked = [asyncio.ensure_future(client.get("/who", headers=headers)) for _ in range(4)]
+        for _ in range(2):
+            go = await asyncio.wait_for(reads.begun.get(), 10)
+            go.set()
+        answers = await asyncio.gather(*asked)
+        assert sorted(answer.status_code for answer in answers) == [401, 401, 401, 500]
+        assert reads.count == 2
+
+    asyncio.run(test())
+
+
+def test_former_revocations_do_for_the_time_that_was_said(
+    users: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While they are read anew, and not for longer, however long that takes."""
+    from quintette.testing import AsyncTestClient
+
+    tokens = _tokens()
+    jwt = JWT(revoked_within=3600)
+    client = AsyncTestClient(_api(jwt), raise_errors=False)
+    headers = {"Authorization": f"Bearer {tokens.log_in(users['ada'], jwt=jwt).access_token}"}
+
+    async def ask() -> int:
+        return (await client.get("/who", headers=headers)).status_code
+
+    async def test() -> None:
+        assert await ask() == 200
+        reads = SlowReads(tokens.arevoked_ids)
+        monkeypatch.setattr(tokens, "arevoked_ids", reads)
+        renewal: Any = jwt._renewal
+        renewal._revoked_due_at = jwt.verifier.fresh_until = 0.0
+        reader = asyncio.ensure_future(ask())
+        go = await asyncio.wait_for(reads.begun.get(), 10)
+        assert await ask() == 200, "by the former ones"
+        renewal._revoked_until = 0.0
+        late = asyncio.ensure_future(ask())
+        await asyncio.wait([late], timeout=0.1)
+        assert not late.done()
+        go.set()
+        (await asyncio.wait_for(reads.begun.get(), 10)).set()
+        assert await asyncio.gather(reader, late) == [500, 200]
+
+    asyncio.run(test())
 
 
 def test_revocations_that_cannot_be_read(
