@@ -87,11 +87,11 @@ static unsigned code_of_exception(const q5py_websocket *self) {
         return 0;
     PyObject *error = q5py_exception_take();
     PyObject *answer = PyObject_CallOneArg(q5py_websocket_plan_of(self)->is_invalid, error);
-    int invalid = answer ? PyObject_IsTrue(answer) : -1;
+    unsigned code = answer == Py_True ? Q5_WS_POLICY : answer == Py_False ? Q5_WS_INVALID : 0;
     Py_XDECREF(answer);
     PyErr_Clear();
     q5py_exception_set(error);
-    return invalid > 0 ? Q5_WS_POLICY : Q5_WS_INVALID;
+    return code;
 }
 
 /* Takes over a raw message. 1: *ret is a new reference; 0: it was refused; -1 with an exception. */

@@ -86,6 +86,9 @@ def elsewhere(is_handshake: bool) -> answer.Answer:
     return answer.problem(426, "this resource is a WebSocket")
 
 
-def _is_invalid(error: Exception) -> bool:
-    """The message is JSON, but not what was declared."""
-    return not isinstance(error, msgspec.DecodeError) or isinstance(error, msgspec.ValidationError)
+def _is_invalid(error: Exception) -> bool | None:
+    """The message is JSON, but not what was declared. None: that is no fault of the client's, who
+    is not told of it (as in faults.py)."""
+    if isinstance(error, msgspec.DecodeError):
+        return isinstance(error, msgspec.ValidationError)
+    return True if isinstance(error, ValueError) else None

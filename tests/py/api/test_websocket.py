@@ -153,6 +153,36 @@ def test_messages_that_are_refused(
     run(test)
 
 
+def test_what_is_no_fault_of_the_clients_stays_here(api: API) -> None:
+    class Looked(msgspec.Struct):
+        text: str
+
+        def __post_init__(self) -> None:
+            raise OSError("no connection to db.internal as admin")
+
+    ended = []
+
+    async def take(socket: Any) -> None:
+        try:
+            await socket.receive()
+        except OSError as error:
+            ended.append(str(error))
+            raise
+
+    take.__annotations__["socket"] = WebSocket[Looked, Heard]
+    api.websocket("/take")(take)
+
+    async def test() -> None:
+        async with AsyncTestClient(api, raise_errors=False).websocket_connect("/take") as socket:
+            await socket.send('{"text": "x"}')
+            with pytest.raises(WebSocketClosed) as closed:
+                await socket.receive()
+        assert (closed.value.code, closed.value.reason) == (1011, "")
+        assert ended == ["no connection to db.internal as admin"]
+
+    run(test)
+
+
 def test_the_reason_says_what_is_wrong(api: API) -> None:
     @api.websocket("/take")
     async def take(socket: WebSocket[Said, Heard]) -> None:
