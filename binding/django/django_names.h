@@ -96,6 +96,7 @@
     XX(to_language)                     \
     XX(url_patterns)                    \
     XX(urlconf)                         \
+    XX(used)                            \
     XX(USE_X_FORWARDED_HOST)            \
     XX(value)                           \
     XX(_view_middleware)                \

@@ -92,7 +92,7 @@ void q5py_turn_end(q5py_turn *turn, bool again);
 /* What a reply depends on, made of the plan's parameters and of names that the project adds. */
 typedef struct q5py_cache_inputs {
     bool is_read;
-    bool takes_request; /* and with it the whole query, and the scheme */
+    bool takes_request; /* and with it the whole query, the scheme and the method */
     bool whole_query;
     PyObject *queries, *headers, *cookies; /* owned lists of bytes */
 } q5py_cache_inputs;

@@ -86,15 +86,34 @@ static bool varies_with_cookies(const q5py_cache_inputs *inputs) {
     return false;
 }
 
-/* The handler has looked at the session, whatever it has declared. */
-static bool is_of_session(const q5py_cache_guard *self, const q5py_pass *pass) {
-    if (self->by_user || !pass->request || varies_with_cookies(&self->inputs)) return false;
+/* What the request has under `name`, and that its attribute `sign` is true. What cannot be told
+ * counts as true. */
+static bool is_marked(PyObject *dict, PyObject *name, PyObject *sign) {
+    PyObject *owner = PyDict_GetItemWithError(dict, name);
+    if (!owner) return PyErr_Occurred() != NULL;
+    PyObject *value = PyObject_GetAttr(owner, sign);
+    bool is = !value || PyObject_IsTrue(value) != 0;
+    Py_XDECREF(value);
+    return is;
+}
+
+/* The reply holds a token against CSRF, out of which that of the browser's cookie can be read. */
+static bool gives_csrf_token(const q5py_state *state, PyObject *dict) {
+    PyObject *meta = PyDict_GetItemWithError(dict, state->str_META);
+    return meta && PyMapping_Check(meta) &&
+           PyMapping_HasKey(meta, state->str_CSRF_COOKIE_NEEDS_UPDATE);
+}
+
+/* The handler has looked at what belongs to one browser, whatever it has declared: the session, its
+ * messages, its token against CSRF. Of these a user has the session alone in all his browsers. */
+static bool is_of_browser(const q5py_cache_guard *self, const q5py_pass *pass) {
+    if (!pass->request || varies_with_cookies(&self->inputs)) return false;
+    const q5py_state *state = pass->state;
     PyObject *dict = PyObject_GenericGetDict(pass->request, NULL);
-    PyObject *session = dict ? PyDict_GetItemWithError(dict, pass->state->str_session) : NULL;
-    PyObject *accessed = session ? PyObject_GetAttr(session, pass->state->str_accessed) : NULL;
-    bool is = session && (!accessed || PyObject_IsTrue(accessed) != 0);
+    bool is = !dict || gives_csrf_token(state, dict) ||
+              is_marked(dict, state->str__messages, state->str_used) ||
+              (!self->by_user && is_marked(dict, state->str_session, state->str_accessed));
     PyErr_Clear();
-    Py_XDECREF(accessed);
     Py_XDECREF(dict);
     return is;
 }
@@ -104,7 +123,7 @@ int q5py_cache_after(q5py_guard *guard, q5py_pass *pass, q5py_reply *reply,
     q5py_cache_guard *self = (q5py_cache_guard *)guard;
     q5py_turn *turn = q5py_cache_turn_of(guard, pass);
     if (!turn) return q5py_cache_is_somebodys(pass) ? keep_private(reply) : Q5PY_GUARD_GO;
-    if (is_of_session(self, pass)) {
+    if (is_of_browser(self, pass)) {
         q5py_turn_end(turn, false);
         return keep_private(reply);
     }

@@ -216,6 +216,48 @@ static int feed_scheme(q5_siphash *hash, q5py_pass *pass) {
     return rc;
 }
 
+/* ---- content -----------------------------------------------------------------------------------
+ */
+
+static bool is_some(q5_slice length) {
+    for (size_t i = 0; i < length.len; i++)
+        if (length.base[i] != '0') return true;
+    return false;
+}
+
+/* Another host keeps its framing to itself, and tells of it in META. 1, 0 or -1. */
+static int meta_has_content(PyObject *meta) {
+    if (PyMapping_HasKeyString(meta, "HTTP_TRANSFER_ENCODING")) return 1;
+    PyObject *length = PyMapping_GetItemString(meta, "CONTENT_LENGTH");
+    if (!length) {
+        if (!PyErr_ExceptionMatches(PyExc_KeyError)) return -1;
+        PyErr_Clear();
+        return 0;
+    }
+    q5_slice text;
+    int rc = q5py_field_slice(length, &text) ? -1 : is_some(text);
+    Py_DECREF(length);
+    return rc;
+}
+
+/* Whoever can read the content may answer by it, and nothing of it is in the key (RFC 9110, 9.3.1).
+ * 1, 0 or -1. */
+static int reads_content(const q5py_cache_inputs *inputs, q5py_pass *pass) {
+    if (!inputs->takes_request && !pass->plan->accepts_body) return 0;
+    if (!pass->x->is_detached) {
+        const q5_head *head = &pass->x->head;
+        return head->chunked || head->content_length > 0;
+    }
+    PyObject *request = q5py_pass_request(pass);
+    PyObject *meta = request ? PyObject_GetAttr(request, pass->state->str_META) : NULL;
+    int rc = meta ? meta_has_content(meta) : -1;
+    Py_XDECREF(meta);
+    return rc;
+}
+
+/* ---- the key -----------------------------------------------------------------------------------
+ */
+
 static int feed_text(q5_siphash *hash, PyObject *text) {
     Py_ssize_t len = 0;
     const char *base = text ? PyUnicode_AsUTF8AndSize(text, &len) : "";
@@ -227,12 +269,18 @@ static int feed_text(q5_siphash *hash, PyObject *text) {
 int q5py_cache_key(const q5py_cache_inputs *inputs, q5py_pass *pass, const q5py_cache_scope *scope,
                    PyObject *secret, uint8_t ret_key[Q5_CACHE_KEY_LEN]) {
     q5_siphash hash;
+    int rc = reads_content(inputs, pass);
+    if (rc) return rc < 0 ? -1 : 0;
     q5_siphash_init(&hash, (const uint8_t *)PyBytes_AS_STRING(secret));
-    int rc = feed_text(&hash, scope->route);
+    rc = feed_text(&hash, scope->route);
     if (rc > 0) rc = feed_text(&hash, scope->context);
     if (rc > 0) rc = feed_text(&hash, scope->who);
     if (rc > 0) rc = feed_host(&hash, pass);
-    if (rc > 0 && inputs->takes_request) rc = feed_scheme(&hash, pass);
+    if (rc > 0 && inputs->takes_request) {
+        /* Such a handler may answer HEAD in a way of its own. */
+        feed_number(&hash, (uint64_t)pass->x->head.method_id);
+        rc = feed_scheme(&hash, pass);
+    }
     if (rc > 0) rc = feed_path(&hash, pass);
     if (rc > 0) rc = feed_query(&hash, inputs, pass);
     if (rc > 0) rc = feed_cookies(&hash, inputs->cookies, &pass->x->head);

@@ -12,12 +12,15 @@ from typing import Annotated, Any
 
 import live
 import pytest
+from django.contrib import messages
 from django.contrib.auth.models import Group, Permission
+from django.contrib.messages import get_messages
 from django.core.cache import cache
 from django.core.management import call_command
 from django.db import transaction
 from django.db.models.signals import m2m_changed, post_delete, post_save
 from django.http import HttpRequest, HttpResponse
+from django.middleware.csrf import _does_token_match, get_token  # type: ignore[attr-defined]
 from django.test import override_settings
 from live import MakeClient
 from places import PLACES, everywhere
@@ -25,6 +28,7 @@ from whoami import NamesItself
 
 from quintette import (
     API,
+    Body,
     Cached,
     Compress,
     Conditional,
@@ -704,6 +708,95 @@ def test_handlers_that_take_the_request() -> None:
     # All of the query is an input then.
     assert ages == [None, "0", None, None]
     assert client.get("/?a=1&b=1").headers.get("age") == "0"
+
+
+def test_a_head_of_its_own(connect: MakeClient) -> None:
+    """A handler that sees the method may leave the body away, which is nobody's GET."""
+    api = API()
+
+    @api.get("/", guards=[Cached(60, vary=())])
+    async def read(request: HttpRequest) -> Any:
+        return Response(b"", headers={"X-Length": "4"}) if request.method == "HEAD" else "full"
+
+    client = connect(api)
+    assert client.head("/").headers["x-length"] == "4"
+    assert client.get("/").json() == "full"
+    assert client.get("/").headers["age"] == "0"
+
+
+def test_a_get_with_content(connect: MakeClient) -> None:
+    """Which is not in the key."""
+    api = API()
+
+    @api.get("/declared", guards=[Cached(60)])
+    async def declared(body: Annotated[dict[str, int], Body()]) -> int:
+        return body["n"]
+
+    @api.get("/request", guards=[Cached(60, vary=())])
+    async def of_request(request: HttpRequest) -> str:
+        return request.body.decode()
+
+    @api.get("/blind", guards=[Cached(60)])
+    async def blind() -> str:
+        return "x"
+
+    client = connect(api)
+    for path in ("/declared", "/request"):
+        first = client.get(path, json={"n": 1})
+        assert first.status_code == 200
+        assert client.get(path, json={"n": 2}).content != first.content
+    assert client.get("/request").json() == ""
+    assert client.get("/request").headers["age"] == "0"
+    # Who cannot see it gives the same answer all the same.
+    assert [client.get("/blind", json=n).headers.get("age") for n in (1, 2)] == [None, "0"]
+
+
+CSRF = "django.middleware.csrf.CsrfViewMiddleware"
+MESSAGES = "django.contrib.messages.middleware.MessageMiddleware"
+
+
+@override_settings(MIDDLEWARE=[CSRF])
+@pytest.mark.parametrize("options", [{}, {"by_user": True}, {"public": True}], ids=repr)
+def test_a_token_against_csrf_is_one_browsers(connect: MakeClient, options: dict[str, Any]) -> None:
+    """The secret of the browser's cookie can be read out of it."""
+    api = API(guards=[NamesItself(), Cached(60, vary=(), **options)])
+
+    @api.get("/")
+    async def form(request: HttpRequest) -> str:
+        return get_token(request)
+
+    client = connect(api)
+    answers = []
+    for secret in ("a", "b"):
+        client.cookies = {}
+        answers.append(client.get("/", headers={"Cookie": f"csrftoken={secret * 32}"}))
+    assert [answer.status_code for answer in answers] == [200, 200]
+    masked = [answer.json() for answer in answers]
+    assert [_does_token_match(masked[i], s * 32) for i, s in enumerate("ab")] == [True, True]
+    assert answers[0].headers["cache-control"] == "private, no-cache"
+
+
+@override_settings(
+    MIDDLEWARE=[MESSAGES],
+    MESSAGE_STORAGE="django.contrib.messages.storage.cookie.CookieStorage",
+)
+def test_messages_are_one_browsers(connect: MakeClient) -> None:
+    api = API()
+
+    @api.get("/read", guards=[Cached(60, vary=())])
+    async def read(request: HttpRequest) -> list[str]:
+        return [str(message) for message in get_messages(request)]
+
+    @api.post("/tell")
+    async def tell(request: HttpRequest) -> None:
+        messages.info(request, "for you alone")
+
+    client = connect(api)
+    cookie = client.post("/tell").headers["set-cookie"].partition(";")[0]
+    client.cookies = {}
+    assert client.get("/read", headers={"Cookie": cookie}).json() == ["for you alone"]
+    client.cookies = {}
+    assert client.get("/read").json() == []
 
 
 def test_only_responses_to_get() -> None:
