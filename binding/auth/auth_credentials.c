@@ -44,17 +44,25 @@ static finding find_scheme(const q5_head *head, q5_slice scheme, q5_slice *ret_t
     return ret_token->len ? FOUND : MALFORMED;
 }
 
+static void note_credentials(const credential_guard *self, q5py_pass *pass, q5_slice text) {
+    pass->credentials = text;
+    pass->credentials_name = q5py_bytes_slice(self->name);
+}
+
 /* What authenticate() is given. FOUND: *ret is a new reference, or NULL with an exception. */
 static finding find_credentials(credential_guard *self, q5py_pass *pass, PyObject **ret) {
     const q5_head *head = &pass->x->head;
     q5_slice text, password;
     if (self->kind == FIELD) {
         finding found = find_field(head, q5py_bytes_slice(self->name), &text);
-        if (found == FOUND) *ret = PyBytes_FromStringAndSize(text.base, (Py_ssize_t)text.len);
-        return found;
+        if (found != FOUND) return found;
+        note_credentials(self, pass, text);
+        *ret = PyBytes_FromStringAndSize(text.base, (Py_ssize_t)text.len);
+        return FOUND;
     }
     finding found = find_scheme(head, q5py_bytes_slice(self->name), &text);
     if (found != FOUND) return found;
+    note_credentials(self, pass, text);
     if (self->kind == SCHEME) {
         *ret = PyBytes_FromStringAndSize(text.base, (Py_ssize_t)text.len);
         return FOUND;

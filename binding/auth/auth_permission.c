@@ -132,6 +132,7 @@ static int allow(permission_guard *self, q5py_pass *pass, bool deferred) {
         *note = check;
     else
         Py_DECREF(check);
+    pass->asks_object |= deferred;
     return Q5PY_GUARD_GO;
 }
 
@@ -182,13 +183,14 @@ static int permission_resume(q5py_guard *guard, q5py_pass *pass, PyObject *resul
     return walk(self, pass, value ? t->on_true : t->on_false, deferred, reply, ret_awaitable);
 }
 
-/* What depends on the object must not leave unless the object was looked at. */
+/* What depends on the object must not leave unless the object was looked at: for this reply, or
+ * when it was made for whoever asks. */
 static int permission_after(q5py_guard *guard, q5py_pass *pass, q5py_reply *reply,
                             PyObject **ret_awaitable) {
     (void)ret_awaitable;
     permission_guard *self = (permission_guard *)guard;
     PyObject *check = pass->notes[guard->index];
-    if (!check || reply->status >= 400) return Q5PY_GUARD_GO;
+    if (!check || pass->is_repeated || reply->status >= 400) return Q5PY_GUARD_GO;
     PyObject *done = PyObject_GetAttr(check, pass->state->str_done);
     int is_done = done ? PyObject_IsTrue(done) : -1;
     Py_XDECREF(done);

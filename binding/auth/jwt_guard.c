@@ -157,6 +157,8 @@ static int find_and_judge(jwt_guard *self, q5py_pass *pass, int done, q5py_reply
     case IN_FIELD:
         break;
     }
+    pass->credentials = token;
+    pass->credentials_name = Q5_LIT("token");
     return judge(self, pass, token, done, reply, ret_awaitable);
 }
 

@@ -24,6 +24,8 @@ typedef struct q5py_pass {
     PyObject *user;    /* owned or NULL: whom it takes them for; None where nobody */
     PyObject *after; /* owned or NULL: work for behind the response, where the handler takes any */
     struct q5py_auth_guard *auth_way; /* borrowed: of several that stand for one, that at work */
+    q5_slice credentials, credentials_name; /* what it has read, of the head, and under which name;
+                                               empty: no credentials of the request's own */
     PyObject **notes; /* owned or NULL each: what a guard keeps from before() to after(); one per
                          guard of the plan, in the exchange's arena. NULL: no guards */
     /* What a StackGuard has promised to the request: see q5py_request_promise. */
@@ -32,6 +34,8 @@ typedef struct q5py_pass {
     uint8_t count;           /* guards of the plan */
     uint8_t passed;          /* guards whose before() is through: those whose after() runs */
     bool may_block;          /* this is a thread or greenlet of the request's own */
+    bool asks_object; /* a permission is yet to be asked about the object that the handler finds */
+    bool is_repeated; /* the reply is one that was made for the same asker before */
 } q5py_pass;
 
 /* What before(), resume() and after() say. -1 is an exception, answered as one of the handler's. */

@@ -197,6 +197,7 @@ static int give_again(q5py_guard *guard, q5py_pass *pass, PyObject *parts, q5py_
     q5py_cached *entry = q5py_cached_from(pass->state, parts);
     if (!entry) return -1;
     q5py_cached_give(entry, reply);
+    pass->is_repeated = true;
     Py_XSETREF(pass->notes[guard->index], (PyObject *)entry);
     return q5py_reply_add_lines(reply, Q5_LIT("Idempotency-Replayed: true\r\n"))
                ? -1

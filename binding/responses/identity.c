@@ -11,43 +11,53 @@ static PyObject *of_user(PyObject *user) {
     return name;
 }
 
-/* The subject of claims (RFC 7519, 4.1.2), as an attribute or a member. 1, 0 or -1. */
-static int find_subject(PyObject *auth, PyObject **ret) {
-    *ret = PyMapping_Check(auth) ? PyMapping_GetItemString(auth, "sub")
-                                 : PyObject_GetAttrString(auth, "sub");
-    if (*ret) return 1;
+/* A claim (RFC 7519, 4.1), as an attribute or a member: a new reference; Py_None where there is
+ * none; NULL with an exception. */
+static PyObject *find_claim(PyObject *auth, const char *name) {
+    PyObject *claim = PyMapping_Check(auth) ? PyMapping_GetItemString(auth, name)
+                                            : PyObject_GetAttrString(auth, name);
+    if (claim) return claim;
     if (!PyErr_ExceptionMatches(PyExc_LookupError) && !PyErr_ExceptionMatches(PyExc_AttributeError))
-        return -1;
+        return NULL;
     PyErr_Clear();
-    return 0;
+    return Py_NewRef(Py_None);
 }
 
-/* The credentials themselves: a later token of the same user's counts as another. */
+/* A subject is its issuer's: another one may give the same to somebody else. Py_None: none. */
+static PyObject *of_subject(PyObject *auth) {
+    PyObject *subject = find_claim(auth, "sub");
+    if (!subject || subject == Py_None) return subject;
+    PyObject *issuer = find_claim(auth, "iss");
+    PyObject *name = issuer ? PyUnicode_FromFormat("subject:%R %S", issuer, subject) : NULL;
+    Py_XDECREF(issuer);
+    Py_DECREF(subject);
+    return name;
+}
+
+/* The credentials that were verified, not others that came along: a later token of the same user's
+ * counts as another. */
 static PyObject *of_credentials(const q5py_pass *pass) {
-    const q5_field *field = q5_head_known(&pass->x->head, Q5_FIELD_AUTHORIZATION);
-    if (!field) {
+    q5_slice given = pass->credentials, kind = pass->credentials_name;
+    if (!given.len) {
         PyErr_SetString(PyExc_TypeError,
-                        "who asks has neither a user nor a subject nor an Authorization field");
+                        "who asks has neither a user nor a subject nor credentials");
         return NULL;
     }
-    PyObject *text = q5py_latin1(field->value);
-    PyObject *name = text ? PyUnicode_FromFormat("credentials:%U", text) : NULL;
+    PyObject *text = q5py_latin1(given);
+    PyObject *way = text ? q5py_latin1(kind) : NULL;
+    PyObject *name = way ? PyUnicode_FromFormat("credentials:%U %U", way, text) : NULL;
+    Py_XDECREF(way);
     Py_XDECREF(text);
     return name;
 }
 
 PyObject *q5py_pass_identity(q5py_pass *pass) {
-    PyObject *user = q5py_pass_user(pass), *subject;
+    PyObject *user = q5py_pass_user(pass);
     if (!user) return NULL;
     if (user != Py_None) return of_user(user);
     if (!pass->auth || pass->auth == Py_None) return Py_NewRef(Py_None);
-    int found = find_subject(pass->auth, &subject);
-    if (found < 0) return NULL;
-    if (!found || subject == Py_None) {
-        if (found) Py_DECREF(subject);
-        return of_credentials(pass);
-    }
-    PyObject *name = PyUnicode_FromFormat("subject:%S", subject);
-    Py_DECREF(subject);
-    return name;
+    PyObject *name = of_subject(pass->auth);
+    if (name != Py_None) return name;
+    Py_DECREF(name);
+    return of_credentials(pass);
 }

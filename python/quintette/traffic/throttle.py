@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Literal
 
 import msgspec
@@ -122,13 +123,17 @@ def _kind(name: str) -> str:
 
 def _credential(auth: Any) -> str:
     """Whose credentials these are: a token's subject, or the row of a key."""
-    if isinstance(auth, Mapping):
-        subject = auth.get("sub")
-        if isinstance(subject, str):
-            return f"{auth.get('iss', '')} {subject}"
-    elif (pk := getattr(auth, "pk", None)) is not None:
+    claim = auth.get if isinstance(auth, Mapping) else partial(_attribute, auth)
+    subject = claim("sub")
+    if isinstance(subject, str):
+        return f"{claim('iss')!r} {subject}"
+    if (pk := _attribute(auth, "pk")) is not None:
         return f"{type(auth).__name__} {pk}"
     raise TypeError(f"a throttle by credentials cannot tell whose {auth!r} is; give it a function")
+
+
+def _attribute(auth: Any, name: str) -> Any:
+    return getattr(auth, name, None)
 
 
 def _checked_name(name: str) -> str:
