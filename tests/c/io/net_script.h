@@ -12,7 +12,7 @@
 #include "http/response_read.h"
 #include "q5/server.h"
 
-#define NET_PATIENCE_MSEC 10000
+#define NET_PATIENCE_MSEC 60000 /* for what must come, on however busy a machine */
 
 typedef struct net {
     rig r; /* its connection is not used, its application is */

@@ -12,7 +12,7 @@
 #include "q5/server.h" /* the clock */
 #include "q5test.h"
 
-#define RIG_WAIT_MSEC 20000 /* nothing that is awaited takes so long */
+#define RIG_WAIT_MSEC 60000 /* nothing that is awaited takes so long */
 #define RIG_QUERIES_MAX 4
 #define RIG_SKIPPED 77
 
@@ -44,7 +44,7 @@ static inline int rig_begin(void) {
     rig_symbol(&rig_libpq.connectdbParams, "PQconnectdbParams");
     rig_symbol(&rig_libpq.exec, "PQexec");
     snprintf(rig_libpq.url, sizeof(rig_libpq.url), "%s",
-             url ? url : "host=127.0.0.1 port=5432 dbname=postgres connect_timeout=5");
+             url ? url : "host=127.0.0.1 port=5432 dbname=postgres connect_timeout=20");
     rig_libpq.admin = rig_libpq.connectdbParams(rig_keywords, rig_values, 1);
     if (rig_libpq.library.status(rig_libpq.admin) == CONNECTION_OK) return 0;
     printf("skipped: no PostgreSQL answers: %s", rig_libpq.library.errorMessage(rig_libpq.admin));

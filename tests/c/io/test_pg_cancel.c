@@ -21,8 +21,9 @@ static void test_deadline(void **state) {
     long pid = rig_pid(&r);
     call late, behind[3];
     call_sql(&late, 0, SLEEP);
-    late.batch.timeout_msec = 100;
+    late.batch.timeout_msec = 1000;
     call_submit(&r, &late);
+    rig_until(&r, running(pid, SLEEP)); /* the server forgets requests that come before it */
     for (int i = 0; i < 3; i++) {
         call_sql(&behind[i], i ? Q5_PG_READ_ONLY : 0, "SELECT 4");
         call_submit(&r, &behind[i]);
@@ -51,7 +52,7 @@ static void test_deadline_behind_another(void **state) {
     rig_init(&r, &config);
     long pid = rig_pid(&r);
     call first, late, behind;
-    call_sql(&first, 0, "SELECT pg_sleep(0.3)");
+    call_sql(&first, 0, "SELECT pg_sleep(1)"); /* far behind the deadline of the next */
     call_sql(&late, 0, SLEEP);
     call_sql(&behind, 0, "SELECT 4");
     late.batch.timeout_msec = 50;
@@ -63,7 +64,8 @@ static void test_deadline_behind_another(void **state) {
     assert_status(late.status, Q5_ETIMEOUT);
     assert_true(late.order < first.order);
     assert_status(behind.status, Q5_OK);
-    assert_int_equal(r.stats->cancels, 1);
+    /* Again, where the first came before the server had begun with it. */
+    assert_in_range(r.stats->cancels, 1, 2);
     assert_int_equal(rig_pid(&r), pid);
     rig_deinit(&r);
     call_deinit(&first);
@@ -80,7 +82,7 @@ static void test_deadline_in_the_queue(void **state) {
     rig_pid(&r);
     uint64_t sent = r.stats->queries;
     call first, late;
-    call_sql(&first, 0, "SELECT pg_sleep(0.3)");
+    call_sql(&first, 0, "SELECT pg_sleep(1)"); /* far behind the deadline of the next */
     call_sql(&late, 0, "SELECT 1");
     late.batch.timeout_msec = 50;
     call_submit(&r, &first);
@@ -124,7 +126,7 @@ static void test_stray_cancel(void **state) {
     rig_init(&r, &config);
     long pid = rig_pid(&r);
     snprintf(sql, sizeof(sql), "SELECT pg_cancel_backend(%ld)::int", pid);
-    static const char *const texts[] = {"SELECT pg_sleep(0.2)", "SELECT pg_sleep(0.3)"};
+    static const char *const texts[] = {"SELECT pg_sleep(1)", "SELECT pg_sleep(1.1)"};
     call late, met[2], error;
     call_sql(&late, 0, SLEEP);
     late.batch.timeout_msec = 50;
@@ -160,7 +162,7 @@ static void test_disobedient(void **state) {
     (void)state;
     rig r;
     q5_pg_config config = rig_config();
-    config.connect_timeout_msec = 200;
+    config.connect_timeout_msec = 1000;
     rig_init(&r, &config);
     long pid = rig_pid(&r);
     call late;
@@ -190,9 +192,9 @@ static void test_short_passes_slow(void **state) {
     rig_init(&r, &config);
     long pid = rig_pid(&r);
     call slow, quick[20];
-    call_sql(&slow, 0, "SELECT pg_sleep(1)");
+    call_sql(&slow, 0, SLEEP);
     call_submit(&r, &slow);
-    rig_until(&r, running(pid, "SELECT pg_sleep(1)"));
+    rig_until(&r, running(pid, SLEEP));
     q5_msec start = q5_clock_msec();
     rig_until(&r, q5_clock_msec() > start + 50);
     for (int i = 0; i < 20; i++) {
@@ -202,7 +204,7 @@ static void test_short_passes_slow(void **state) {
     rig_until(&r, quick[19].done);
     assert_int_equal(slow.done, 0);
     assert_int_equal(r.stats->connections, 2);
-    rig_until(&r, slow.done);
+    q5_pg_cancel(&slow.batch);
     rig_deinit(&r);
     for (int i = 0; i < 20; i++)
         call_deinit(&quick[i]);

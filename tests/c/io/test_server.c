@@ -18,7 +18,7 @@ static void test_request_and_keep_alive(void **state) {
     for (int i = 0; i < 5; i++)
         assert_int_equal(net_ask(&n, fd, GET("/")), 200);
     assert_int_equal(net_ask(&n, fd, GET("/close")), 200);
-    assert_int_equal(net_read(&n, fd, 1, 2000), NET_EOF);
+    assert_int_equal(net_read(&n, fd, 1, NET_PATIENCE_MSEC), NET_EOF);
     close(fd);
     assert_int_equal(net_stats(&n)->accepted, 1);
     assert_int_equal(net_stats(&n)->requests, 6);
@@ -186,7 +186,7 @@ static void test_half_close(void **state) {
     assert_int_equal(got.body_len, 3);
     assert_int_equal(net_response(&n, fd, &got), 200);
     assert_int_equal(net_response(&n, fd, &got), 200);
-    assert_int_equal(net_read(&n, fd, 1, 2000), NET_EOF);
+    assert_int_equal(net_read(&n, fd, 1, NET_PATIENCE_MSEC), NET_EOF);
     close(fd);
     assert_int_equal(n.r.gones, 0);
     net_deinit(&n);
@@ -210,7 +210,7 @@ static void test_half_close_behind_unread(void **state) {
     response got;
     assert_int_equal(net_response(&n, fd, &got), 200);
     assert_int_equal(net_response(&n, fd, &got), 200);
-    assert_int_equal(net_read(&n, fd, 1, 2000), NET_EOF);
+    assert_int_equal(net_read(&n, fd, 1, NET_PATIENCE_MSEC), NET_EOF);
     close(fd);
     net_deinit(&n);
 }
@@ -239,11 +239,11 @@ static void test_slow_reader(void **state) {
     n.r.pieces = 1000;
     net_say(&n, fd, GET("/pump"));
     uint64_t total = 0;
-    q5_msec end = q5_clock_msec() + 30000;
+    q5_msec end = q5_clock_msec() + 2 * NET_PATIENCE_MSEC;
     while (n.r.drains == 0 || n.r.dones == 0 || total < 20000000) {
         int held = n.r.taken - n.r.released;
         assert_in_range(held, 0, 15); /* out_high in pieces of 20,000, and one that is half sent */
-        if (net_read(&n, fd, 4000, 1000) != NET_OPEN) break;
+        if (net_read(&n, fd, 4000, NET_PATIENCE_MSEC) != NET_OPEN) break;
         total += n.r.out_len;
         n.r.out_len = 0;
         assert_true(q5_clock_msec() < end);
@@ -272,7 +272,7 @@ static void test_pipelining_without_reading(void **state) {
     assert_in_range(n.r.taken - n.r.released, 0, 5);
     assert_true(n.r.requests < 500);
     uint64_t total = 0;
-    while (total < 500u * 100000u && net_read(&n, fd, 1, 5000) == NET_OPEN) {
+    while (total < 500u * 100000u && net_read(&n, fd, 1, NET_PATIENCE_MSEC) == NET_OPEN) {
         total += n.r.out_len;
         n.r.out_len = 0;
     }
@@ -330,7 +330,7 @@ static void test_413_while_sending(void **state) {
         response got;
         assert_int_equal(net_response(&n, fd, &got), 413);
         assert_true(got.is_close);
-        assert_int_equal(net_read(&n, fd, 1, 5000), NET_EOF);
+        assert_int_equal(net_read(&n, fd, 1, NET_PATIENCE_MSEC), NET_EOF);
         close(fd);
         net_until(&n, net_stats(&n)->connections == 0);
     }
@@ -347,7 +347,7 @@ static void test_lingering_ends(void **state) {
     net_say(&n, fd, "POST /small HTTP/1.1\r\n" HOST "Content-Length: 1000000\r\n\r\n");
     q5_msec begin = q5_clock_msec();
     net_until(&n, net_stats(&n)->connections == 0);
-    assert_in_range(q5_clock_msec() - begin, 1500, 4000);
+    assert_in_range(q5_clock_msec() - begin, 1500, 10000); /* by no other limit */
     close(fd);
     net_deinit(&n);
 }
@@ -356,15 +356,15 @@ static void test_deadlines(void **state) {
     (void)state;
     net n;
     net_prepare(&n);
-    n.config.conn.keep_alive_msec = 60;
-    n.config.conn.head_timeout_msec = 90;
-    n.config.conn.body_idle_msec = 120;
+    n.config.conn.keep_alive_msec = 300;
+    n.config.conn.head_timeout_msec = 450;
+    n.config.conn.body_idle_msec = 600;
     net_start(&n);
     int idle = net_client(&n), head = net_client(&n), body = net_client(&n);
     net_say(&n, head, "GET / HTTP/1.1\r\nHo");
     net_say(&n, body, "POST / HTTP/1.1\r\n" HOST "Content-Length: 9\r\n\r\n1");
     response got;
-    assert_int_equal(net_read(&n, idle, 1, 2000), NET_EOF);
+    assert_int_equal(net_read(&n, idle, 1, NET_PATIENCE_MSEC), NET_EOF);
     assert_int_equal(net_response(&n, head, &got), 408);
     assert_true(got.is_close);
     assert_int_equal(net_response(&n, body, &got), 408);
@@ -386,7 +386,7 @@ static void test_drain(void **state) {
     net_say(&n, busy, GET("/later"));
     net_until(&n, n.r.later_count == 1);
     q5_server_drain(n.server);
-    assert_int_equal(net_read(&n, used, 1, 2000), NET_EOF);
+    assert_int_equal(net_read(&n, used, 1, NET_PATIENCE_MSEC), NET_EOF);
     assert_false(q5_server_drained(n.server));
     q5_exchange *x = n.r.later[--n.r.later_count];
     rig_text(x, 200, "done");
@@ -553,7 +553,7 @@ static void test_push_leaves_to_the_tick(void **state) {
     assert_true(take_without_turn(&n, last) > 0);
     response got;
     assert_int_equal(net_response(&n, pipelined, &got), 200);
-    assert_int_equal(net_read(&n, last, 1, 2000), NET_EOF);
+    assert_int_equal(net_read(&n, last, 1, NET_PATIENCE_MSEC), NET_EOF);
     close(pipelined);
     close(last);
     net_deinit(&n);
