@@ -58,12 +58,19 @@ def _opener(timeout_seconds: float) -> Iterator[urllib.request.OpenerDirector]:
     """urllib's timeout is that of one piece: a server that sends a byte now and then would hold its
     thread for days. When the time is up the connection is shut."""
     opened: list[Plain | Secure] = []
+    over = threading.Event()
 
     def shut() -> None:
+        over.set()
         for connection in opened:
             with suppress(OSError, AttributeError):  # not connected yet
                 # urllib lets go of the connection's socket once there is a response.
                 (connection.kept or connection.sock).shutdown(socket.SHUT_RDWR)
+
+    def in_time() -> None:
+        """For what was not connected yet when its time was up: nobody shuts it any more."""
+        if over.is_set():
+            raise TimeoutError("timed out")
 
     class Plain(http.client.HTTPConnection):
         kept: Any = None
@@ -72,6 +79,7 @@ def _opener(timeout_seconds: float) -> Iterator[urllib.request.OpenerDirector]:
             opened.append(self)
             super().connect()
             self.kept = self.sock
+            in_time()
 
     class Secure(http.client.HTTPSConnection):
         kept: Any = None
@@ -80,6 +88,7 @@ def _opener(timeout_seconds: float) -> Iterator[urllib.request.OpenerDirector]:
             opened.append(self)
             super().connect()
             self.kept = self.sock
+            in_time()
 
     class PlainHandler(urllib.request.HTTPHandler):
         def http_open(self, req: urllib.request.Request) -> Any:
