@@ -96,7 +96,7 @@ def test_shield_and_wait_for(loop: Any, query: Any) -> None:
 
     async def main() -> None:
         assert await asyncio.shield(query("DE", 2)) == rows
-        assert await asyncio.wait_for(query("DE", 2), 10) == rows
+        assert await asyncio.wait_for(query("DE", 2), 60) == rows
 
     loop.run_until_complete(main())
 

@@ -19,7 +19,7 @@ from quintette.db.compiled import compiled, drain, pools, stats
 from quintette.db.compiled.statement import Statement
 
 NAME = f"compiled pools {os.getpid()}"
-SECONDS = 10
+SECONDS = 60
 
 
 def test_options():

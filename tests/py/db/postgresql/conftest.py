@@ -18,7 +18,7 @@ from quintette.concurrency import patches
 from quintette.db import pool
 
 NAME = f"quintette_pg_tests_{os.getpid()}"
-POOL = {"size": 5, "timeout": 20.0}
+POOL = {"size": 5, "timeout": 60.0}
 
 
 def server() -> dict[str, str]:
@@ -40,7 +40,7 @@ def administrator() -> psycopg.Connection[Any]:
         password=at["PASSWORD"] or None,
         dbname="postgres",
         autocommit=True,
-        connect_timeout=3,
+        connect_timeout=20,
     )
 
 
@@ -89,6 +89,20 @@ def pg(pg_database: psycopg.Connection[Any]) -> Iterator[dict[str, Any]]:
     del connections.settings["pg"]
 
 
+@pytest.fixture
+def beside(pg: dict[str, Any]) -> Iterator[psycopg.Connection[Any]]:
+    """A connection of psycopg's own to the database, with which to interfere."""
+    with psycopg.connect(
+        host=pg["HOST"],
+        port=pg["PORT"],
+        user=pg["USER"] or None,
+        password=pg["PASSWORD"] or None,
+        dbname=pg["NAME"],
+        autocommit=True,
+    ) as connection:
+        yield connection
+
+
 def loop_with_poller() -> asyncio.AbstractEventLoop:
     poller = Poller()
     loop = asyncio.SelectorEventLoop(poller)
@@ -105,7 +119,7 @@ def run(request: pytest.FixtureRequest, pg: dict[str, Any]) -> Iterator[Run]:
     loop = request.param()
 
     async def within(coroutine: Coroutine[Any, Any, Any]) -> Any:
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(120):
             return await coroutine
 
     async def settle() -> pool.PoolStats | None:

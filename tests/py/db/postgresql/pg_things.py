@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from typing import Any
 
+import psycopg
 from django.db import connections, models
 
 
@@ -30,3 +33,19 @@ def backend_pid() -> int:
 
 def names() -> set[str]:
     return set(Things.values_list("name", flat=True))
+
+
+async def until(condition: Callable[[], Any]) -> Any:
+    """Looks again and again; the test's own time limit ends it."""
+    while not (result := condition()):  # noqa: ASYNC110
+        await asyncio.sleep(0.005)
+    return result
+
+
+async def until_locks_are_waited_for(beside: psycopg.Connection[Any], count: int) -> None:
+    """Until so many back ends of this database wait for advisory locks, all at once."""
+    query = (
+        "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database "
+        "WHERE datname = current_database() AND locktype = 'advisory' AND NOT granted"
+    )
+    await until(lambda: beside.execute(query).fetchone() == (count,))

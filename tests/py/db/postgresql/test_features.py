@@ -207,7 +207,7 @@ def test_outside_of_a_loop(pg: dict[str, Any], feature: Any) -> None:
     errors: list[BaseException] = []
     thread = threading.Thread(target=in_thread)
     thread.start()
-    thread.join(20)
+    thread.join(60)
     assert not errors, errors
     feature_in_main = feature is not reopening
     if feature_in_main:
@@ -246,7 +246,7 @@ def test_notifications(run: Any, pg_database: Admin, pg: dict[str, Any]) -> None
             cursor.execute("LISTEN news")
         listening.set()
         raw = connections["pg"].connection
-        return [news.payload for news in raw.notifies(timeout=5, stop_after=2)]
+        return [news.payload for news in raw.notifies(timeout=60, stop_after=2)]
 
     def nothing_comes() -> list[str]:
         connections["pg"].ensure_connection()

@@ -86,20 +86,6 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return given
 
 
-@pytest.fixture
-def beside(pg: dict[str, Any]) -> Iterator[Admin]:
-    """A connection of psycopg's own to the database, with which to interfere."""
-    with psycopg.connect(
-        host=pg["HOST"],
-        port=pg["PORT"],
-        user=pg["USER"] or None,
-        password=pg["PASSWORD"] or None,
-        dbname=pg["NAME"],
-        autocommit=True,
-    ) as connection:
-        yield connection
-
-
 async def in_tasks(*calls: Task) -> list[Any]:
     """One after another, each in a task of its own."""
     return [await asyncio.create_task(in_greenlet(call)) for call in calls]

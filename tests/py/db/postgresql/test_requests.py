@@ -71,12 +71,12 @@ def live(pg: dict[str, Any]) -> Iterator[LiveServer]:
         handlers = SyncHandler(), AsyncHandler()
         with LiveServer(*handlers, router=router, sync_views=PLACES["greenlet"]) as server:
             yield server
-            asyncio.run_coroutine_threadsafe(pool.drain(), server._loop).result(10)
+            asyncio.run_coroutine_threadsafe(pool.drain(), server._loop).result(60)
     clear_url_caches()
 
 
 def get(server: LiveServer, target: str) -> tuple[int, bytes]:
-    connection = HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=60)
     connection.request("GET", target)
     response = connection.getresponse()
     try:

@@ -6,11 +6,12 @@ import asyncio
 from contextlib import suppress
 from typing import Any
 
+import psycopg
 import pytest
 from asgiref.sync import async_to_sync
 from django.db import NotSupportedError, connections, transaction
 from django.db.transaction import TransactionManagementError
-from pg_things import Thing, Things, backend_pid, names, sql
+from pg_things import Thing, Things, backend_pid, names, sql, until_locks_are_waited_for
 
 from quintette.concurrency import in_thread, wait_for
 from quintette.concurrency import run as in_greenlet
@@ -66,15 +67,18 @@ def test_a_cancelled_task_that_never_ran_leaves_nothing(run: Any) -> None:
     run(main())
 
 
-def test_reads_gathered_outside_a_transaction_run_at_once(run: Any) -> None:
-    def slow() -> int:
-        return sql("SELECT pg_backend_pid() FROM pg_sleep(0.2)")[0][0]
+def test_reads_gathered_outside_a_transaction_run_at_once(
+    run: Any, beside: psycopg.Connection[Any]
+) -> None:
+    def held_back() -> int:
+        return sql("SELECT pg_backend_pid() FROM pg_advisory_xact_lock_shared(1)")[0][0]
 
     async def main() -> None:
-        started = asyncio.get_running_loop().time()
-        pids = await asyncio.gather(*[in_greenlet(slow) for _ in range(5)])
-        assert len(set(pids)) == 5
-        assert asyncio.get_running_loop().time() - started < 0.6
+        beside.execute("SELECT pg_advisory_lock(1)")
+        reads = asyncio.gather(*[in_greenlet(held_back) for _ in range(5)])
+        await until_locks_are_waited_for(beside, 5)
+        beside.execute("SELECT pg_advisory_unlock(1)")
+        assert len(set(await reads)) == 5
 
     run(main())
 
@@ -192,17 +196,18 @@ def test_grandchildren_work_inside_their_parents_block(run: Any) -> None:
 
 def test_a_child_that_outlives_the_transaction_is_told(run: Any) -> None:
     async def main() -> None:
-        ended = asyncio.Event()
+        begun, ended = asyncio.Event(), asyncio.Event()
 
         def late() -> None:
             with connections["pg"].cursor() as cursor:
                 cursor.execute("SELECT 1")
+                begun.set()
                 wait_for(ended.wait())
                 cursor.execute("INSERT INTO thing (name) VALUES ('late')")
 
         async with transaction.atomic(using="pg"):
             task = asyncio.create_task(in_greenlet(late))
-            await asyncio.sleep(0.05)
+            await begun.wait()
         ended.set()
         with pytest.raises(TransactionManagementError, match="has ended"):
             await task

@@ -78,7 +78,7 @@ def run(request: pytest.FixtureRequest, configure: Configure) -> Iterator[Run]:
     loop = request.param()
 
     async def within(coroutine: Coroutine[Any, Any, Any]) -> Any:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             return await coroutine
 
     async def settle() -> pool.PoolStats | None:

@@ -169,7 +169,7 @@ def test_a_cancelled_read_has_left_its_connection(sq: Any, run: Any) -> None:
 
     async def main() -> None:
         task = asyncio.create_task(in_greenlet(work))
-        await asyncio.to_thread(started.wait, 10)
+        await asyncio.to_thread(started.wait, 60)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -267,7 +267,7 @@ def test_deferred_transactions_that_cannot_write_any_more(
     configure: Any, run: Any, sq: Any, rival: sqlite3.Connection
 ) -> None:
     """To wait would be of no use: told at once, and the turn is given away."""
-    configure(transaction_mode="DEFERRED", timeout=20)
+    configure(transaction_mode="DEFERRED", timeout=600)
 
     def work() -> None:
         with transaction.atomic(using="sq"):
@@ -276,7 +276,7 @@ def test_deferred_transactions_that_cannot_write_any_more(
             Things.create(name="late")
 
     async def main() -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             with pytest.raises(OperationalError, match="database is locked"):
                 await in_greenlet(work)
         await in_greenlet(Things.create, name="next")
@@ -369,7 +369,7 @@ def test_what_a_task_has_changed_of_a_connection_is_gone(sq: Any, run: Any) -> N
 
 def test_more_tasks_than_connections(configure: Any, run: Any, sq: Any) -> None:
     """Those that are between two statements give theirs up."""
-    configure(loop_pool={"size": 2, "timeout": 5.0})
+    configure(loop_pool={"size": 2, "timeout": 60.0})
 
     async def main() -> None:
         async def task(i: int) -> None:
@@ -387,7 +387,7 @@ def test_more_tasks_than_connections(configure: Any, run: Any, sq: Any) -> None:
 
 def test_many_tasks_with_errors_and_cancellations(configure: Any, run: Any, sq: Any) -> None:
     """What a task was told is so: a commit that it saw is there, what was undone is not."""
-    configure(loop_pool={"size": 5, "timeout": 20.0}, timeout=20)
+    configure(loop_pool={"size": 5, "timeout": 60.0}, timeout=60)
     committed: set[str] = set()
 
     def work(i: int) -> None:
@@ -443,7 +443,7 @@ def test_checkpoints_are_made_in_a_thread(
             await in_greenlet(Things.create, name=name)
         assert in_file() == 0
         await in_greenlet(Things.create, name="e")
-        await asyncio.to_thread(done.wait, 10)
+        await asyncio.to_thread(done.wait, 60)
         assert in_file() == 5
         assert len(ran_in) == 1
         assert ran_in[0] is not threading.current_thread()

@@ -33,7 +33,7 @@ def in_thread(call: Callable[[], Any]) -> Any:
             connections["sq"].close()
 
     with ThreadPoolExecutor(1) as threads:
-        return threads.submit(closing).result(30)
+        return threads.submit(closing).result(60)
 
 
 def test_threads_write_in_the_order_of_asking(sq: Any) -> None:
@@ -187,7 +187,7 @@ def test_writers_of_several_processes(sq: Any) -> None:
         assert writer.stdout is not None
         assert writer.stdout.readline() == "ready\n"
     for writer in writers:
-        writer.communicate("go\n", timeout=60)
+        writer.communicate("go\n", timeout=300)
         assert writer.returncode == 0
     total = processes * threads * transactions
     assert sql("SELECT count(*), min(n), max(n) FROM thing") == [(total, 1, total)]

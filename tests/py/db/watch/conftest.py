@@ -48,7 +48,7 @@ def watch_postgresql():
             password=at["PASSWORD"] or None,
             dbname="postgres",
             autocommit=True,
-            connect_timeout=3,
+            connect_timeout=20,
         )
     except psycopg.OperationalError as error:
         pytest.skip(f"no PostgreSQL server answers: {error}")
