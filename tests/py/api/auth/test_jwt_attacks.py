@@ -86,9 +86,9 @@ HMAC_ROWS: dict[str, str] = {
     "crit of a name that is registered": forge({"alg": "HS256", "crit": ["alg"]}),
     "RFC 7797: unencoded payload": forge({"alg": "HS256", "b64": False, "crit": ["b64"]}),
     "RFC 7515, 5.2: alg twice": forge('{"alg":"none","alg":"HS256"}'),
-    "RFC 7519, 4: sub twice": forge(payload=f'{{"sub":"7","sub":"1","exp":{NOW + 300}}}'),
+    "RFC 7519, 4: sub twice": forge(payload=f'{{"sub":"7","sub":"1","exp":{NOW + 86_400}}}'),
     "sub twice, spelt differently": forge(
-        payload=f'{{"sub":"7","s\\u0075b":"1","exp":{NOW + 300}}}'
+        payload=f'{{"sub":"7","s\\u0075b":"1","exp":{NOW + 86_400}}}'
     ),
     "RFC 7515, 2: padding": GOOD + "=",
     "padding of the payload": GOOD.replace(".", "==.", 1),
@@ -105,8 +105,8 @@ HMAC_ROWS: dict[str, str] = {
     "expires as a text": forge(payload=claims(exp="9999999999")),
     "expires at infinity": forge(payload=f'{{"sub":"7","exp":1e999,"iat":{NOW}}}'),
     "expires at NaN": forge(payload='{"sub":"7","exp":NaN}'),
-    "not valid yet": forge(payload=claims(nbf=NOW + 3600)),
-    "issued in the future": forge(payload=claims(iat=NOW + 3600)),
+    "not valid yet": forge(payload=claims(nbf=NOW + 86_400)),
+    "issued in the future": forge(payload=claims(iat=NOW + 86_400)),
     "sub is no text": forge(payload=claims(sub=7)),
     "claims are a list": forge(payload="[]"),
     "claims are no JSON": forge(payload="sub=7"),
