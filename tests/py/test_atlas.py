@@ -18,7 +18,7 @@ def test_on_postgresql() -> None:
     psycopg = pytest.importorskip("psycopg")
     server = os.environ.get("DATABASE_URL", "postgresql://127.0.0.1:5432/postgres")
     try:
-        psycopg.connect(server, connect_timeout=3).close()
+        psycopg.connect(server, connect_timeout=20).close()
     except psycopg.OperationalError as error:
         pytest.skip(f"no PostgreSQL server answers: {error}")
     name = f"atlas_{os.getpid()}"  # Django makes test_<name>

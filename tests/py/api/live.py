@@ -33,7 +33,8 @@ from quintette.testing import Response, TestClient
 from quintette.testing.messages import Request, build_request, make_response
 
 HOST = "127.0.0.1"
-SECONDS = 20
+# For what must happen, on however busy a machine.
+SECONDS = 60
 KINDS = ("serve", "runserver", "uvicorn")
 BACKENDS = [
     "serve",
@@ -50,7 +51,7 @@ BACKENDS = [
 MakeClient = Callable[..., Any]
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 5) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = SECONDS) -> None:
     """For what a server does behind its answer."""
     end = time.monotonic() + seconds
     while not condition():

@@ -262,23 +262,23 @@ def test_continue_is_sent_when_the_handler_reads(serve: Any, sync: bool) -> None
 
     async def handler(body: BodyStream) -> str:
         begun.set()
-        await asyncio.to_thread(may_read.wait, 10)
+        await asyncio.to_thread(may_read.wait, 60)
         return (await body.read()).decode()
 
     def handler_here(body: BodyStream) -> str:
         begun.set()
-        may_read.wait(10)
+        may_read.wait(60)
         return b"".join(body).decode()
 
     api.post("/")(handler_here if sync else handler)
     client = live.Client(api, serve)
     peer = Peer(client)
     peer.send(HEAD + b"Expect: 100-continue\r\nContent-Length: 3\r\n\r\n")
-    assert begun.wait(10)
+    assert begun.wait(60)
     peer.socket.settimeout(0.05)
     with pytest.raises(TimeoutError):
         peer.socket.recv(1)
-    peer.socket.settimeout(20)
+    peer.socket.settimeout(60)
     may_read.set()
     peer.close()
     peer = Peer(client)
@@ -296,11 +296,11 @@ def test_who_does_not_read_holds_the_client_up(serve: Any, sync: bool) -> None:
     may_read = threading.Event()
 
     async def handler(body: BodyStream) -> int:
-        await asyncio.to_thread(may_read.wait, 10)
+        await asyncio.to_thread(may_read.wait, 60)
         return sum([len(chunk) async for chunk in body])
 
     def handler_here(body: BodyStream) -> int:
-        may_read.wait(10)
+        may_read.wait(60)
         return sum(map(len, body))
 
     api.post("/", body_max=1 << 30)(handler_here if sync else handler)
@@ -317,7 +317,7 @@ def test_who_does_not_read_holds_the_client_up(serve: Any, sync: bool) -> None:
         pass
     assert sent < size  # kernel and window are full
     may_read.set()
-    peer.socket.settimeout(20)
+    peer.socket.settimeout(60)
     while sent < size:
         sent += peer.socket.send(bytes(min(1 << 20, size - sent)))
     assert peer.line() == b"HTTP/1.1 200 OK"

@@ -643,7 +643,7 @@ def test_synchronous_code_of_requests_runs_side_by_side(
     seen: list[bool] = []
 
     def meet() -> int:
-        both.wait(5)
+        both.wait(60)
         return threading.get_ident()
 
     api = API()

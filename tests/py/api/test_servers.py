@@ -21,7 +21,7 @@ import quintette
 
 PROJECT = Path(__file__).with_name("smoke")
 PACKAGE_ROOT = Path(quintette.__path__[0]).parent
-START_SECONDS = 20
+START_SECONDS = 60
 URL = re.compile(r"http://127\.0\.0\.1:[1-9]\d*")
 
 COMMANDS = {
@@ -139,7 +139,7 @@ class Running:
         wait_for(lambda: bool(self._process.poll() is not None or self._url()), START_SECONDS)
         assert self._process.poll() is None, self._text()
         parts = urlsplit(self._url())
-        self.connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=20)
+        self.connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=60)
 
     def ask(self, row: Asked) -> tuple[Any, ...]:
         self.connection.request(row.method, row.target, row.body, row.headers)
@@ -155,7 +155,7 @@ class Running:
     def stop(self) -> None:
         self._process.terminate()
         try:
-            self._process.wait(10)
+            self._process.wait(60)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

@@ -81,7 +81,7 @@ def test_both_ways_at_once() -> None:
         async def pieces() -> AsyncIterator[bytes]:
             for text in ("one", "two", "three"):
                 yield text.encode()
-                await asyncio.wait_for(answered.wait(), 10)
+                await asyncio.wait_for(answered.wait(), 60)
                 answered.clear()
 
         async with client.stream("POST", "/echo", body=pieces()) as response:

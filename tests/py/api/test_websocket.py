@@ -23,7 +23,7 @@ from quintette import (
 )
 from quintette.testing import AsyncTestClient, TestClient, WebSocketRefused
 
-SECONDS = 10
+SECONDS = 60
 
 
 class Said(msgspec.Struct):

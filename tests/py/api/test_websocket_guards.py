@@ -23,7 +23,7 @@ from quintette import (
 from quintette.api.guards import Hook
 from quintette.testing import AsyncTestClient, Response, WebSocketRefused
 
-SECONDS = 10
+SECONDS = 60
 Fields = list[tuple[str, str]]
 
 

@@ -14,6 +14,8 @@ from quintette.conf import parse
 from quintette.server.handler import AsyncHandler
 
 HOST = "127.0.0.1"
+# For what must happen, on however busy a machine.
+PATIENCE_SECONDS = 60
 
 
 class LiveServer:
@@ -29,12 +31,12 @@ class LiveServer:
             self.port = sock.getsockname()[1]
             sock.detach()
         self._thread.start()
-        assert self._ready.wait(5)
+        assert self._ready.wait(PATIENCE_SECONDS)
         return self
 
     def __exit__(self, *exc: object) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10)
+        self._thread.join(PATIENCE_SECONDS)
         assert not self._thread.is_alive()
         os.close(self.fd)  # the server's parent's, where there is one
 
@@ -81,7 +83,7 @@ class LiveServer:
     def request(
         self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
     ) -> Answer:
-        connection = http.client.HTTPConnection(HOST, self.port, timeout=20)
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=PATIENCE_SECONDS)
         try:
             connection.request(method, path, body, headers or {})
             response = connection.getresponse()
@@ -93,7 +95,7 @@ class LiveServer:
         return self.request("GET", path, headers=headers)
 
     def connect(self) -> socket.socket:
-        return socket.create_connection((HOST, self.port), timeout=20)
+        return socket.create_connection((HOST, self.port), timeout=PATIENCE_SECONDS)
 
     def send_raw(self, data: bytes) -> bytes:
         with self.connect() as sock:

@@ -34,7 +34,7 @@ class OpenIDProvider:
         if not self._thread.is_alive():
             return
         self._server.shutdown()
-        self._thread.join(10)
+        self._thread.join(60)
         self._server.server_close()
 
     def authorize(
@@ -49,7 +49,7 @@ class OpenIDProvider:
             "iss": self.issuer,
             "sub": "248289761001",
             "aud": CLIENT_ID,
-            "exp": now + 300,
+            "exp": now + 3600,
             "iat": now,
             "nonce": query["nonce"],
         }
