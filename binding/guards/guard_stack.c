@@ -16,8 +16,10 @@ typedef struct stack_guard {
     q5py_guard base;
     PyObject *asks;          /* owned tuple of process_request methods to be called */
     PyObject *session_store; /* owned or NULL */
-    PyObject *finish;        /* owned: (request, status, fields, may_block) -> None | awaitable */
-    bool always_finish;      /* some process_response looks at every response */
+    PyObject *locale;        /* owned or NULL: that of `asks` which is LocaleMiddleware's */
+    PyObject *locale_request, *locale_response; /* owned or NULL: its methods, Django's own */
+    PyObject *finish;   /* owned: (request, status, fields, may_block) -> None | awaitable */
+    bool always_finish; /* some process_response looks at every response */
     unsigned lazy;
     uint8_t count;
     stack_line lines[STACK_LINES_MAX];
@@ -33,15 +35,31 @@ static void promise(stack_guard *self, q5py_pass *pass) {
         q5py_request_promise(pass->state, pass->request, self->lazy, self->session_store);
 }
 
+/* In C, where that will do. */
+static int has_language(stack_guard *self, q5py_state *state, PyObject *request) {
+    PyTypeObject *type = Py_TYPE(PyMethod_GET_SELF(self->locale));
+    if (!q5py_is_wire_request(state, request) ||
+        !q5py_is_own(type, state->str_process_request, self->locale_request))
+        return Q5PY_STEP_PYTHON;
+    return q5py_locale_request(state, request);
+}
+
+/* One of `asks`: what its process_request() gives, None as a rule, or NULL with an exception. */
+static PyObject *call_ask(stack_guard *self, q5py_pass *pass, PyObject *ask) {
+    PyObject *request = q5py_pass_request(pass);
+    if (!request) return NULL;
+    int rc = ask == self->locale ? has_language(self, pass->state, request) : Q5PY_STEP_PYTHON;
+    if (rc == Q5PY_STEP_PYTHON) return PyObject_CallOneArg(ask, request);
+    return rc < 0 ? NULL : Py_NewRef(Py_None);
+}
+
 static int stack_before(q5py_guard *guard, q5py_pass *pass, q5py_reply *reply,
                         PyObject **ret_awaitable) {
     (void)ret_awaitable;
     stack_guard *self = (stack_guard *)guard;
     promise(self, pass);
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(self->asks); i++) {
-        PyObject *request = q5py_pass_request(pass);
-        PyObject *made =
-            request ? PyObject_CallOneArg(PyTuple_GET_ITEM(self->asks, i), request) : NULL;
+        PyObject *made = call_ask(self, pass, PyTuple_GET_ITEM(self->asks, i));
         if (!made) return -1;
         int rc = made == Py_None ? Q5PY_GUARD_GO : Q5PY_GUARD_ANSWER;
         if (rc && q5py_reply_from_django(pass->state, made, reply)) rc = -1;
@@ -134,6 +152,18 @@ static int keep(stack_guard *self, q5py_pass *pass, q5py_reply *reply, PyObject 
     return q5py_reply_merge_fields(reply, fields);
 }
 
+/* The language's fields, where Django's methods need not be called for them or others. */
+static int add_language(stack_guard *self, q5py_pass *pass, q5py_reply *reply) {
+    q5py_state *state = pass->state;
+    PyTypeObject *type = Py_TYPE(PyMethod_GET_SELF(self->locale));
+    PyObject *request = q5py_pass_request(pass);
+    if (!request) return -1;
+    if (!q5py_is_wire_request(state, request) ||
+        !q5py_is_own(type, state->str_process_response, self->locale_response))
+        return Q5PY_STEP_PYTHON;
+    return q5py_locale_reply(state, request, reply);
+}
+
 static int stack_after(q5py_guard *guard, q5py_pass *pass, q5py_reply *reply,
                        PyObject **ret_awaitable) {
     stack_guard *self = (stack_guard *)guard;
@@ -142,6 +172,7 @@ static int stack_after(q5py_guard *guard, q5py_pass *pass, q5py_reply *reply,
     if (add_lines(self, pass, reply)) return -1;
     if (kept) return Q5PY_GUARD_GO;
     int touched = is_touched(self, pass);
+    if (touched == 0 && self->locale) touched = add_language(self, pass, reply);
     return touched > 0 ? keep(self, pass, reply, ret_awaitable) : touched;
 }
 
@@ -149,8 +180,9 @@ static int stack_after(q5py_guard *guard, q5py_pass *pass, q5py_reply *reply,
  */
 
 PyDoc_STRVAR(stack_doc,
-             "StackGuard(*, asks, lines, lazy, session_store, finish, always_finish)\n\n"
-             "asks are process_request methods that are called in their order. lines are\n"
+             "StackGuard(*, asks, lines, lazy, session_store, finish, always_finish, locale)\n\n"
+             "asks are process_request methods that are called in their order; locale is the one\n"
+             "of them that is LocaleMiddleware's. lines are\n"
              "(lower-case name, line, is_secure). finish(request, status, fields, may_block) adds\n"
              "to the list of (name, value), or gives an awaitable behind which it has.");
 
@@ -169,17 +201,26 @@ static int read_lines(stack_guard *self, PyObject *lines) {
     return 0;
 }
 
+static void take_locale(stack_guard *self, PyObject *method) {
+    PyTypeObject *type = Py_TYPE(PyMethod_GET_SELF(method));
+    q5py_state *state = q5py_state_of_type(Py_TYPE(self));
+    self->locale = Py_NewRef(method);
+    self->locale_request = Py_XNewRef(_PyType_Lookup(type, state->str_process_request));
+    self->locale_response = Py_XNewRef(_PyType_Lookup(type, state->str_process_response));
+}
+
 static PyObject *stack_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"asks",   "lines",         "lazy", "session_store",
-                            "finish", "always_finish", NULL};
+    static char *names[] = {"asks",   "lines",         "lazy",   "session_store",
+                            "finish", "always_finish", "locale", NULL};
     PyObject *asks = NULL, *lines = NULL, *session_store = Py_None, *finish = NULL;
+    PyObject *locale = Py_None;
     unsigned lazy = 0;
     int always = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$O!O!IOOp:StackGuard", names, &PyTuple_Type,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$O!O!IOOpO:StackGuard", names, &PyTuple_Type,
                                      &asks, &PyTuple_Type, &lines, &lazy, &session_store, &finish,
-                                     &always))
+                                     &always, &locale))
         return NULL;
-    if (!asks || !lines || !finish) {
+    if (!asks || !lines || !finish || !(locale == Py_None || PyMethod_Check(locale))) {
         PyErr_SetString(PyExc_TypeError, "malformed StackGuard");
         return NULL;
     }
@@ -193,6 +234,7 @@ static PyObject *stack_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     self->session_store = session_store == Py_None ? NULL : Py_NewRef(session_store);
     self->lazy = lazy;
     self->always_finish = always;
+    if (locale != Py_None) take_locale(self, locale);
     if (read_lines(self, lines)) Py_CLEAR(self);
     return (PyObject *)self;
 }
@@ -201,6 +243,7 @@ static int stack_traverse(PyObject *object, visitproc visit, void *arg) {
     stack_guard *self = (stack_guard *)object;
     Py_VISIT(self->asks);
     Py_VISIT(self->session_store);
+    Py_VISIT(self->locale);
     Py_VISIT(self->finish);
     return q5py_guard_traverse(object, visit, arg);
 }
@@ -219,6 +262,9 @@ static void stack_dealloc(PyObject *object) {
     PyObject_GC_UnTrack(object);
     stack_clear(object);
     Py_CLEAR(self->asks);
+    Py_CLEAR(self->locale);
+    Py_CLEAR(self->locale_request);
+    Py_CLEAR(self->locale_response);
     for (; self->count; self->count--) {
         Py_DECREF(self->lines[self->count - 1].name);
         Py_DECREF(self->lines[self->count - 1].line);

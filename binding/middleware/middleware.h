@@ -18,6 +18,7 @@
 
 #include "django/django.h"
 #include "django/request.h"
+#include "server/reply.h"
 
 #define Q5PY_STEPS_MAX 64
 
@@ -97,6 +98,7 @@ bool q5py_step_blocks(q5py_state *state, const q5py_step *step, bool is_request)
 int q5py_locale_request(q5py_state *state, PyObject *request);
 int q5py_locale_response(q5py_state *state, PyObject *request, PyObject *response,
                          PyObject **store);
+int q5py_locale_reply(q5py_state *state, PyObject *request, q5py_reply *reply);
 /* The context's language is this thread's from now on. 0, or -1 with an exception. */
 int q5py_language_carry(q5py_state *state);
 

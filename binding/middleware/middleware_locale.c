@@ -268,13 +268,19 @@ static int get_language(q5py_state *state, PyObject *known, PyObject **ret) {
     return rc;
 }
 
-static int set_language(q5py_state *state, PyObject *known, PyObject *language, PyObject *store) {
+/* ("Content-Language", language): new reference, or NULL with an exception. */
+static PyObject *field_of(PyObject *known, PyObject *language) {
     PyObject *fields = PyTuple_GET_ITEM(known, FIELDS), *pair = find(fields, language);
     if (!pair && !PyErr_Occurred()) {
         pair = Py_BuildValue("(sO)", "Content-Language", language);
         if (PyDict_GET_SIZE(fields) >= KEPT_MAX) PyDict_Clear(fields);
         if (pair && PyDict_SetItem(fields, language, pair)) Py_CLEAR(pair);
     }
+    return pair;
+}
+
+static int set_language(q5py_state *state, PyObject *known, PyObject *language, PyObject *store) {
+    PyObject *pair = field_of(known, language);
     int rc = pair && PyDict_SetDefault(store, state->content_language_lower, pair) ? 0 : -1;
     Py_XDECREF(pair);
     return rc;
@@ -300,17 +306,13 @@ static int vary(q5py_state *state, PyObject *known, PyObject *store) {
 }
 
 /* Whether the response depends on what the request accepts: *ret; then as get_language(). */
-static int depends(q5py_state *state, PyObject *known, PyObject *request, PyObject *response,
-                   bool *ret) {
+static int depends(q5py_state *state, PyObject *known, PyObject *request, long status, bool *ret) {
     bool used, default_too;
     *ret = true;
     if (get_prefixes(state, &used, &default_too)) return -1;
     if (!used) return 1;
-    PyObject *status = PyObject_GetAttr(response, state->str_status_code), *choice;
-    long number = status ? PyLong_AsLong(status) : -1;
-    Py_XDECREF(status);
-    if (number == -1 && PyErr_Occurred()) return -1;
-    if (number == 404) return 0; /* it may become a redirect */
+    if (status == 404) return 0; /* it may become a redirect */
+    PyObject *choice;
     int rc = choice_in_path(state, known, request, &choice);
     if (rc <= 0) return rc;
     *ret = choice == Py_None;
@@ -322,7 +324,9 @@ static int finish(q5py_state *state, PyObject *known, PyObject *request, PyObjec
                   PyObject **store) {
     bool varies;
     PyObject *language;
-    int rc = depends(state, known, request, response, &varies);
+    long status = q5py_status_of(state, response);
+    if (status == -1 && PyErr_Occurred()) return -1;
+    int rc = depends(state, known, request, status, &varies);
     if (rc > 0) rc = q5py_response_store(state, response, store);
     if (rc > 0) rc = get_language(state, known, &language);
     if (rc <= 0) return rc < 0 ? -1 : Q5PY_STEP_PYTHON;
@@ -339,6 +343,44 @@ int q5py_locale_response(q5py_state *state, PyObject *request, PyObject *respons
     int rc = is_plain_request(state, known, request);
     if (rc > 0)
         rc = finish(state, known, request, response, store);
+    else if (rc == 0)
+        rc = Q5PY_STEP_PYTHON;
+    Py_DECREF(known);
+    return rc;
+}
+
+/* ---- the same for a reply of a typed route -----------------------------------------------------
+ */
+
+static int set_reply_language(PyObject *known, PyObject *language, q5py_reply *reply) {
+    q5_slice found;
+    if (q5py_reply_find(reply, Q5_LIT("content-language"), &found)) return 0;
+    PyObject *pair = field_of(known, language);
+    int rc = pair
+                 ? q5py_reply_add_field(reply, PyTuple_GET_ITEM(pair, 0), PyTuple_GET_ITEM(pair, 1))
+                 : -1;
+    Py_XDECREF(pair);
+    return rc;
+}
+
+static int finish_reply(q5py_state *state, PyObject *known, PyObject *request, q5py_reply *reply) {
+    bool varies;
+    PyObject *language;
+    int rc = depends(state, known, request, reply->status, &varies);
+    if (rc > 0) rc = get_language(state, known, &language);
+    if (rc <= 0) return rc < 0 ? -1 : Q5PY_STEP_PYTHON;
+    rc = varies ? q5py_reply_vary(reply, Q5_LIT("Accept-Language")) : 0;
+    if (rc == 0) rc = set_reply_language(known, language, reply);
+    Py_DECREF(language);
+    return rc;
+}
+
+int q5py_locale_reply(q5py_state *state, PyObject *request, q5py_reply *reply) {
+    PyObject *known = get_known(state);
+    if (!known) return -1;
+    int rc = is_plain_request(state, known, request);
+    if (rc > 0)
+        rc = finish_reply(state, known, request, reply);
     else if (rc == 0)
         rc = Q5PY_STEP_PYTHON;
     Py_DECREF(known);

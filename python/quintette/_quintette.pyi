@@ -69,6 +69,7 @@ class StackGuard(Guard):
         session_store: type | None,
         finish: Callable[..., Any],
         always_finish: bool,
+        locale: Callable[[Any], Any] | None,
     ) -> Self: ...
 
 class PythonGuard(Guard):

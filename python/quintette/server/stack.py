@@ -115,16 +115,18 @@ class Stack(Guard):
             if name in instances and name in _FINISHING
         ]
         session = instances.get(SESSION)
+        asks = {name: instances[name].process_request for name in _asking(instances)}
         saves_all = session is not None and settings.SESSION_SAVE_EVERY_REQUEST
         if saves_all:
             finishing = [(None if one is session else name, one) for name, one in finishing]
         return _quintette.StackGuard(
-            asks=tuple(instances[name].process_request for name in _asking(instances)),
+            asks=tuple(asks.values()),
             lines=tuple(_lines(instances)),
             lazy=_promised(instances),
             session_store=session.SessionStore if session is not None else None,
             finish=partial(_finish, finishing),
-            always_finish=LOCALE in instances or saves_all,
+            always_finish=saves_all,
+            locale=asks.get(LOCALE),
         )
 
 

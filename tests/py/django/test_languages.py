@@ -19,8 +19,9 @@ from live_server import LiveServer
 from test_handler import urlconf
 from test_native_middleware import DEFAULT, DjangosSync, seen
 
-from quintette.server import languages
-from quintette.server.handler import SyncHandler
+from quintette import API
+from quintette.server import languages, lift
+from quintette.server.handler import AsyncHandler, SyncHandler
 
 THIS = "test_languages"
 LOCALE = "django.middleware.locale.LocaleMiddleware"
@@ -202,6 +203,57 @@ def test_what_is_asked_once() -> None:
         # It is that which answers.
         choices[b"fr"] = choices[b"de\0fr"]
         assert language(server, Accept_Language="fr") == "de"
+
+
+@pytest.mark.parametrize("place", ["aside", "in-thread"])
+def test_before_typed_routes(place: str) -> None:
+    api = API(middleware=True)
+
+    @api.get("/aside")
+    async def aside(request: Any) -> str:
+        return f"{request.LANGUAGE_CODE} {get_language()}"
+
+    @api.get("/in-thread")
+    def in_thread(request: Any) -> str:
+        return f"{request.LANGUAGE_CODE} {get_language()}"
+
+    with (
+        project([path("", api.urls)]),
+        LiveServer(SyncHandler(), router=lift.build_router()[0]) as server,
+    ):
+        first = server.get(f"/{place}", **{"Accept-Language": "fr"})
+        assert first.text == '"fr fr"'
+        fields = ("Content-Language", "Vary")
+        assert [first.headers[name] for name in fields] == ["fr", "Accept-Language"]
+        # What was kept of it is what answers.
+        known = kept()
+        known.choices[b"fr"] = languages.asked(None, "de")
+        known.fields["de"] = ("Content-Language", "de-x-kept")
+        again = server.get(f"/{place}", **{"Accept-Language": "fr"})
+        assert (again.text, again.headers["Content-Language"]) == ('"de de"', "de-x-kept")
+
+
+def test_typed_routes_of_prefixes() -> None:
+    """A response of a path with its language does not vary; a 404 of no path is Django's."""
+    api = API(middleware=True)
+
+    @api.get("/de/typed/<int:status>")
+    async def typed(status: int) -> HttpResponse:
+        return HttpResponse(get_language(), status=status, headers={"Vary": "Accept"})
+
+    with (
+        project([*i18n_patterns(*patterns()), path("", api.urls)]),
+        LiveServer(SyncHandler(), router=lift.build_router()[0]) as lifted,
+        LiveServer(DjangosSync(), AsyncHandler()) as plain,
+    ):
+        for status in (200, 404):
+            found, wanted = (
+                seen(server.get(f"/de/typed/{status}", **{"Accept-Language": "fr"}))
+                for server in (lifted, plain)
+            )
+            assert found == wanted
+            assert ("content-language", "de") in found[1]
+            assert ("vary", "Accept") in found[1]
 
 
 def test_what_is_kept_is_bounded() -> None:
