@@ -85,6 +85,8 @@ class Hooks:
         return function
 
     def lifespan(self, function: Callable[[], AsyncIterator[T]]) -> Resource[T]:
+        """Of an asynchronous generator: up to its ``yield`` it runs before the first request, from
+        there on behind the last. Called, it is then what was yielded."""
         resource = Resource(function)
         self._all.append(resource.opened)
         return resource

@@ -99,10 +99,14 @@ class JSON(Response):
 
 
 class HTML(Response):
+    """A page, or a piece of one, as text."""
+
     content_type = "text/html; charset=utf-8"
 
 
 class Text(Response):
+    """Plain text, UTF-8."""
+
     content_type = "text/plain; charset=utf-8"
 
 

@@ -230,28 +230,35 @@ class Router:
         return register
 
     def get(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
-        """Also answers HEAD."""
+        """Registers a handler of GET requests, which also answers HEAD."""
         return self.route(path, methods=("GET",), **options)
 
     def post(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
+        """Registers a handler of POST requests."""
         return self.route(path, methods=("POST",), **options)
 
     def put(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
+        """Registers a handler of PUT requests."""
         return self.route(path, methods=("PUT",), **options)
 
     def patch(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
+        """Registers a handler of PATCH requests."""
         return self.route(path, methods=("PATCH",), **options)
 
     def delete(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
+        """Registers a handler of DELETE requests."""
         return self.route(path, methods=("DELETE",), **options)
 
     def head(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
+        """Registers a handler of HEAD requests."""
         return self.route(path, methods=("HEAD",), **options)
 
     def options(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
+        """Registers a handler of OPTIONS requests."""
         return self.route(path, methods=("OPTIONS",), **options)
 
     def trace(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
+        """Registers a handler of TRACE requests."""
         return self.route(path, methods=("TRACE",), **options)
 
     def query(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
