@@ -132,7 +132,6 @@ static int allow(permission_guard *self, q5py_pass *pass, bool deferred) {
         *note = check;
     else
         Py_DECREF(check);
-    pass->asks_object |= deferred;
     return Q5PY_GUARD_GO;
 }
 

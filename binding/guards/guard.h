@@ -34,8 +34,7 @@ typedef struct q5py_pass {
     uint8_t count;           /* guards of the plan */
     uint8_t passed;          /* guards whose before() is through: those whose after() runs */
     bool may_block;          /* this is a thread or greenlet of the request's own */
-    bool asks_object; /* a permission is yet to be asked about the object that the handler finds */
-    bool is_repeated; /* the reply is one that was made for the same asker before */
+    bool is_repeated;        /* the reply is one that was made for the same asker before */
 } q5py_pass;
 
 /* What before(), resume() and after() say. -1 is an exception, answered as one of the handler's. */

@@ -17,7 +17,6 @@
 
 static int give(q5py_guard *guard, q5py_pass *pass, q5py_cached *entry, double age_s,
                 q5py_reply *reply) {
-    pass->is_repeated = ((const q5py_cache_guard *)guard)->by_user;
     /* The note keeps alive what the reply points to. */
     Py_XSETREF(pass->notes[guard->index], Py_NewRef((PyObject *)entry));
     return q5py_cached_give_aged(entry, (uint64_t)(age_s > 0 ? age_s : 0), reply)
@@ -123,8 +122,7 @@ static int by_user(q5py_guard *guard, q5py_pass *pass, q5py_reply *reply,
     if (!who) return -1;
     /* Credentials that nobody has looked at: whose they are cannot be said. */
     bool is_unknown =
-        who == Py_None &&
-        (pass->asks_object || q5_head_known(&pass->x->head, Q5_FIELD_AUTHORIZATION) != NULL);
+        who == Py_None && q5_head_known(&pass->x->head, Q5_FIELD_AUTHORIZATION) != NULL;
     int rc = is_unknown ? Q5PY_GUARD_GO
                         : look_up(guard, pass, who == Py_None ? NULL : who, reply, ret_awaitable);
     Py_DECREF(who);
@@ -140,8 +138,6 @@ static int cache_before(q5py_guard *guard, q5py_pass *pass, q5py_reply *reply,
         int rc = q5py_pass_load_user(pass, ret_awaitable);
         return rc == Q5PY_GUARD_GO ? by_user(guard, pass, reply, ret_awaitable) : rc;
     }
-    /* What one may see of an object is not for whoever asks next. */
-    if (pass->asks_object) return Q5PY_GUARD_GO;
     if (!self->is_public && q5py_cache_is_somebodys(pass)) return Q5PY_GUARD_GO;
     return look_up(guard, pass, NULL, reply, ret_awaitable);
 }
