@@ -177,6 +177,7 @@
     XX(watch_request)       /* what set_watch gave, or NULL: see watch.h */   \
     XX(watch_query)         /* the same */                                    \
     XX(accept_encoding)                                                       \
+    XX(accept_language)                                                       \
     XX(cache_control_lower)                                                   \
     XX(content_encoding)                                                      \
     XX(content_encoding_lower)                                                \
@@ -190,7 +191,6 @@
     XX(vary)                                                                  \
     XX(vary_lower)                                                            \
     XX(cookie)                                                                \
-    XX(vary_language) /* ("Vary", "Accept-Language") */                       \
     XX(content_language_lower)                                                \
     XX(trace_var)        /* the context variable of trace.h */                \
     XX(lazy_user)        /* what set_auth gave, or NULL: see auth.h */        \

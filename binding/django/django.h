@@ -10,76 +10,75 @@
 
 /* What set_django() takes, by name. Each may be None, then NULL here, unless a comment says that it
  * is always there. X-macro: XX(identifier). */
-#define Q5PY_DJANGO_PARTS(XX)                                                            \
-    XX(settings)            /* always */                                                 \
-    XX(set_urlconf)         /* always */                                                 \
-    XX(set_script_prefix)   /* always */                                                 \
-    XX(urlconfs)            /* ContextVar of the Local of set_urlconf */                 \
-    XX(prefixes)            /* the same of set_script_prefix */                          \
-    XX(storage_class)       /* what wraps the dict in these; NULL: nothing does */       \
-    XX(connections)         /* always */                                                 \
-    XX(connections_local)   /* always: connections._connections */                       \
-    XX(connections_storage) /* threading.local with the connections */                   \
-    XX(connections_here)    /* Storage.here of quintette.db.scope, where that is */      \
-    XX(caches)              /* always */                                                 \
-    XX(caches_local)        /* always: caches._connections */                            \
-    XX(caches_storage)      /* ContextVar */                                             \
-    XX(languages_known)     /* always, as the next six: of quintette.server.languages */ \
-    XX(language_asked)                                                                   \
-    XX(language_default)                                                                 \
-    XX(language_in_path)                                                                 \
-    XX(language_vary)                                                                    \
-    XX(catalogue_class)      /* DjangoTranslation */                                     \
-    XX(prefix_patterns_used) /* is_language_prefix_patterns_used */                      \
-    XX(request_started)      /* always */                                                \
-    XX(request_finished)     /* always */                                                \
-    XX(signal_class)         /* always */                                                \
-    XX(signal_send)          /* Signal.send, Django's own */                             \
-    XX(signal_live)          /* Signal._live_receivers, Django's own */                  \
-    XX(reset_queries)        /* Django's receivers */                                    \
-    XX(close_old_connections)                                                            \
-    XX(close_caches)                                                                     \
-    XX(reset_urlconf)                                                                    \
-    XX(response_class) /* always: HttpResponseBase */                                    \
-    XX(response_close) /* HttpResponseBase.close, Django's own */                        \
-    XX(response_get)   /* its methods, Django's own */                                   \
-    XX(response_has_header)                                                              \
-    XX(response_setdefault)                                                              \
-    XX(response_headers_class) /* always */                                              \
-    XX(response_for_exception) /* always */                                              \
-    XX(get_host)               /* HttpRequest.get_host, Django's own */                  \
-    XX(xframe_options_value)   /* XFrameOptionsMiddleware's, Django's own */             \
-    XX(random_filename)        /* what GZipMiddleware has gzip's file name from */       \
-    XX(needs_etag)             /* ConditionalGetMiddleware's, Django's own */            \
-    XX(md5)                    /* what its tags are made by */                           \
-    XX(not_modified)           /* its (request, response) -> response of 304 */          \
-    XX(file_response_class)    /* always */                                              \
-    XX(sendable)               /* always: quintette.http.files.sendable */               \
-    XX(base_handler)           /* always: BaseHandler, and below its own methods */      \
-    XX(handler_get_response)                                                             \
-    XX(handler__get_response)                                                            \
-    XX(handler_resolve_request)                                                          \
-    XX(handler_make_view_atomic)                                                         \
-    XX(handler_check_response)                                                           \
-    XX(handler_process_exception_by_middleware)                                          \
-    XX(iscoroutinefunction) /* always: as handlers.base has it; so the next two */       \
-    XX(async_to_sync)                                                                    \
-    XX(log_response)                                                                     \
-    XX(get_resolver)    /* always */                                                     \
-    XX(cached_resolver) /* what get_resolver() calls with the URLconf's name */          \
-    XX(resolver404)     /* always; so the next four, all classes */                      \
-    XX(url_resolver_class)                                                               \
-    XX(url_pattern_class)                                                                \
-    XX(route_class)                                                                      \
-    XX(regex_class)                                                                      \
-    XX(url_resolver_resolve) /* their methods, Django's own */                           \
-    XX(url_pattern_resolve)                                                              \
-    XX(route_match)                                                                      \
-    XX(regex_match)                                                                      \
-    XX(uuid_class)      /* always */                                                     \
-    XX(describe_urls)   /* always: quintette.server.urls.describe */                     \
-    XX(resolver_match)  /* always: quintette.server.urls.resolver_match */               \
-    XX(path_info)       /* always: Request's attribute of that name */                   \
+#define Q5PY_DJANGO_PARTS(XX)                                                             \
+    XX(settings)            /* always */                                                  \
+    XX(set_urlconf)         /* always */                                                  \
+    XX(set_script_prefix)   /* always */                                                  \
+    XX(urlconfs)            /* ContextVar of the Local of set_urlconf */                  \
+    XX(prefixes)            /* the same of set_script_prefix */                           \
+    XX(storage_class)       /* what wraps the dict in these; NULL: nothing does */        \
+    XX(connections)         /* always */                                                  \
+    XX(connections_local)   /* always: connections._connections */                        \
+    XX(connections_storage) /* threading.local with the connections */                    \
+    XX(connections_here)    /* Storage.here of quintette.db.scope, where that is */       \
+    XX(caches)              /* always */                                                  \
+    XX(caches_local)        /* always: caches._connections */                             \
+    XX(caches_storage)      /* ContextVar */                                              \
+    XX(languages_known)     /* always, as the next five: of quintette.server.languages */ \
+    XX(language_asked)                                                                    \
+    XX(language_default)                                                                  \
+    XX(language_in_path)                                                                  \
+    XX(catalogue_class)      /* DjangoTranslation */                                      \
+    XX(prefix_patterns_used) /* is_language_prefix_patterns_used */                       \
+    XX(request_started)      /* always */                                                 \
+    XX(request_finished)     /* always */                                                 \
+    XX(signal_class)         /* always */                                                 \
+    XX(signal_send)          /* Signal.send, Django's own */                              \
+    XX(signal_live)          /* Signal._live_receivers, Django's own */                   \
+    XX(reset_queries)        /* Django's receivers */                                     \
+    XX(close_old_connections)                                                             \
+    XX(close_caches)                                                                      \
+    XX(reset_urlconf)                                                                     \
+    XX(response_class) /* always: HttpResponseBase */                                     \
+    XX(response_close) /* HttpResponseBase.close, Django's own */                         \
+    XX(response_get)   /* its methods, Django's own */                                    \
+    XX(response_has_header)                                                               \
+    XX(response_setdefault)                                                               \
+    XX(response_headers_class) /* always */                                               \
+    XX(response_for_exception) /* always */                                               \
+    XX(get_host)               /* HttpRequest.get_host, Django's own */                   \
+    XX(xframe_options_value)   /* XFrameOptionsMiddleware's, Django's own */              \
+    XX(random_filename)        /* what GZipMiddleware has gzip's file name from */        \
+    XX(needs_etag)             /* ConditionalGetMiddleware's, Django's own */             \
+    XX(md5)                    /* what its tags are made by */                            \
+    XX(not_modified)           /* its (request, response) -> response of 304 */           \
+    XX(file_response_class)    /* always */                                               \
+    XX(sendable)               /* always: quintette.http.files.sendable */                \
+    XX(base_handler)           /* always: BaseHandler, and below its own methods */       \
+    XX(handler_get_response)                                                              \
+    XX(handler__get_response)                                                             \
+    XX(handler_resolve_request)                                                           \
+    XX(handler_make_view_atomic)                                                          \
+    XX(handler_check_response)                                                            \
+    XX(handler_process_exception_by_middleware)                                           \
+    XX(iscoroutinefunction) /* always: as handlers.base has it; so the next two */        \
+    XX(async_to_sync)                                                                     \
+    XX(log_response)                                                                      \
+    XX(get_resolver)    /* always */                                                      \
+    XX(cached_resolver) /* what get_resolver() calls with the URLconf's name */           \
+    XX(resolver404)     /* always; so the next four, all classes */                       \
+    XX(url_resolver_class)                                                                \
+    XX(url_pattern_class)                                                                 \
+    XX(route_class)                                                                       \
+    XX(regex_class)                                                                       \
+    XX(url_resolver_resolve) /* their methods, Django's own */                            \
+    XX(url_pattern_resolve)                                                               \
+    XX(route_match)                                                                       \
+    XX(regex_match)                                                                       \
+    XX(uuid_class)      /* always */                                                      \
+    XX(describe_urls)   /* always: quintette.server.urls.describe */                      \
+    XX(resolver_match)  /* always: quintette.server.urls.resolver_match */                \
+    XX(path_info)       /* always: Request's attribute of that name */                    \
     XX(file_block_size) /* always: int, for files that Python reads */
 
 /* Receivers that are remembered; a signal with more is sent in Python. */

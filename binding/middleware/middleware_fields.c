@@ -101,6 +101,7 @@ int q5py_init_middleware_fields(PyObject *module, q5py_state *state) {
         const char *text;
     } names[] = {
         {&state->accept_encoding, "Accept-Encoding"},
+        {&state->accept_language, "Accept-Language"},
         {&state->cache_control_lower, "cache-control"},
         {&state->content_encoding, "Content-Encoding"},
         {&state->content_encoding_lower, "content-encoding"},
@@ -118,7 +119,6 @@ int q5py_init_middleware_fields(PyObject *module, q5py_state *state) {
     };
     for (size_t i = 0; i < Q5_ARRAY_LEN(names); i++)
         if (!(*names[i].ret = PyUnicode_InternFromString(names[i].text))) return -1;
-    state->vary_language = Py_BuildValue("(ss)", "Vary", "Accept-Language");
     state->kw_usedforsecurity = Py_BuildValue("(s)", "usedforsecurity");
-    return state->vary_language && state->kw_usedforsecurity ? 0 : -1;
+    return state->kw_usedforsecurity ? 0 : -1;
 }

@@ -11,7 +11,7 @@
 #define KEPT_MAX 1000
 
 /* The tuple that languages_known() gives: quintette.server.languages.Known. */
-enum { RELIED, VARIABLE, IS_OWN, CHOICES, PATHS, FIELDS, VARIES, KNOWN_COUNT };
+enum { RELIED, VARIABLE, IS_OWN, CHOICES, PATHS, FIELDS, KNOWN_COUNT };
 
 /* ---- what is known -----------------------------------------------------------------------------
  */
@@ -286,25 +286,6 @@ static int set_language(q5py_state *state, PyObject *known, PyObject *language, 
     return rc;
 }
 
-/* patch_vary_headers(response, ("Accept-Language",)) */
-static int vary(q5py_state *state, PyObject *known, PyObject *store) {
-    PyObject *varies = PyTuple_GET_ITEM(known, VARIES);
-    PyObject *pair = find(store, state->vary_lower);
-    if (!pair)
-        return PyErr_Occurred() ? -1
-                                : PyDict_SetItem(store, state->vary_lower, state->vary_language);
-    PyObject *value = PySequence_GetItem(pair, 1);
-    Py_DECREF(pair);
-    if (!value) return -1;
-    pair = find(varies, value);
-    if (!pair && !PyErr_Occurred())
-        pair = ask(varies, value, state->django->language_vary, PyTuple_Pack(1, value));
-    int rc = pair ? PyDict_SetItem(store, state->vary_lower, pair) : -1;
-    Py_XDECREF(value);
-    Py_XDECREF(pair);
-    return rc;
-}
-
 /* Whether the response depends on what the request accepts: *ret; then as get_language(). */
 static int depends(q5py_state *state, PyObject *known, PyObject *request, long status, bool *ret) {
     bool used, default_too;
@@ -330,7 +311,7 @@ static int finish(q5py_state *state, PyObject *known, PyObject *request, PyObjec
     if (rc > 0) rc = q5py_response_store(state, response, store);
     if (rc > 0) rc = get_language(state, known, &language);
     if (rc <= 0) return rc < 0 ? -1 : Q5PY_STEP_PYTHON;
-    rc = varies ? vary(state, known, *store) : 0;
+    rc = varies ? q5py_patch_vary(state, *store, state->accept_language) : 0;
     if (rc == 0) rc = set_language(state, known, language, *store);
     Py_DECREF(language);
     return rc;

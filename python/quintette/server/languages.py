@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 from asgiref.local import Local
 from django.conf import settings
 from django.conf.urls import i18n
-from django.http import HttpResponse
 from django.middleware import locale
 from django.utils import cache, translation
 
@@ -29,7 +28,6 @@ _SETTINGS = ("LANGUAGE_CODE", "LANGUAGES", "LANGUAGE_COOKIE_NAME")
 # A catalogue, and what get_language() says while it is active; None: Django's method is to be
 # called, which has something else to do.
 Choice = tuple[Any, str] | None
-Pair = tuple[str, str]
 
 
 class Known(NamedTuple):
@@ -41,8 +39,7 @@ class Known(NamedTuple):
     # Empty, to be filled in by the extension:
     choices: dict[bytes | None, Choice]
     paths: dict[str, Choice]
-    fields: dict[str, Pair]
-    varies: dict[str, Pair]
+    fields: dict[str, tuple[str, str]]
 
 
 def known() -> Known:
@@ -69,7 +66,7 @@ def known() -> Known:
         and middleware["is_language_prefix_patterns_used"] is i18n.is_language_prefix_patterns_used
         and own(cache, "patch_vary_headers", middleware["patch_vary_headers"]) is not None
     )
-    return Known(tuple(relied), active(), is_own, {}, {}, {}, {})
+    return Known(tuple(relied), active(), is_own, {}, {}, {})
 
 
 def active() -> ContextVar[Any] | None:
@@ -108,10 +105,3 @@ def _choice(language: str | None) -> Choice:
         return None
     catalogue = trans_real.translation(language)
     return catalogue, catalogue.to_language()
-
-
-def vary(value: str) -> Pair:
-    """The field once a response with this value of it varies by the language."""
-    response = HttpResponse(headers={"Vary": value})
-    cache.patch_vary_headers(response, ("Accept-Language",))
-    return "Vary", response.headers["Vary"]

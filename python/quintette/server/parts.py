@@ -98,7 +98,6 @@ def _language_parts() -> dict[str, Any]:
         "language_asked": languages.asked,
         "language_default": languages.default,
         "language_in_path": languages.in_path,
-        "language_vary": languages.vary,
         "catalogue_class": DjangoTranslation,
         "prefix_patterns_used": is_language_prefix_patterns_used,
     }
