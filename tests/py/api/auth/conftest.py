@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
@@ -28,15 +30,22 @@ def database(_database: Path) -> Iterator[None]:
     connections["default"].close()
     fresh = not _database.exists()
     options["NAME"] = str(_database)
+    _close_everywhere()  # what earlier tests opened
     try:
         # Hashing that is slow by intention would be most of these tests' time.
         with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
             call_command("migrate" if fresh else "flush", verbosity=0, interactive=False)
             yield
     finally:
-        for connection in connections.all(initialized_only=True):
-            connection.close()
+        _close_everywhere()
         options["NAME"] = before
+
+
+def _close_everywhere() -> None:
+    """Here, and in the thread that asynchronous code has its synchronous code run in. While the
+    database is a file: Django closes none that is in memory."""
+    connections.close_all()
+    asyncio.run(sync_to_async(connections.close_all)())
 
 
 @pytest.fixture
