@@ -117,7 +117,7 @@ class JWKS:
             self._take(text, keys)
         except Exception as error:
             logger.warning("No new keys from %s: %s", self.url, error)
-            self._expire()
+            self.expire()
         finally:
             with self._lock:
                 self._fetching = None
@@ -131,7 +131,8 @@ class JWKS:
             self._text, self._keys = text, keys
             self._hand_over(*self._verifiers)
 
-    def _expire(self) -> None:
+    def expire(self) -> None:
+        """Forgets keys that were not fetched for longer than ``stale_seconds``."""
         with self._lock:
             if time.monotonic() - self._fetched_at > self._stale_seconds and self._keys:
                 self._text, self._keys = b"", ()

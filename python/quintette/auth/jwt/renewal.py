@@ -66,7 +66,8 @@ class Renewal:
             return None if future is None else self._wait_for_keys(future, done)
         now = time.monotonic()
         if self._jwks is not None and now >= self._jwks.due_at():
-            self._jwks.refresh()  # meanwhile the former keys do
+            self._jwks.expire()
+            self._jwks.refresh()  # meanwhile the former keys do, unless they are too old
         if now < self._revoked_due_at or self._revoked_within is None:
             self._plan()
             return None

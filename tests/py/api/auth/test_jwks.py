@@ -69,8 +69,8 @@ def publisher() -> Iterator[Publisher]:
     made.server.server_close()
 
 
-def _api(jwks: JWKS) -> API:
-    api = API(guards=[JWT(jwks)])
+def _api(keys: JWKS | JWT) -> API:
+    api = API(guards=[keys if isinstance(keys, JWT) else JWT(keys)])
 
     @api.get("/who")
     async def who(auth: CurrentAuth[Claims]) -> str:
@@ -176,6 +176,25 @@ def test_when_fetching_fails(publisher: Publisher) -> None:
     _ask(client, EC)
     wait_for(lambda: jwks._fetching is None and not jwks.keys)
     assert _ask(client, EC) == 401, "but not for ever"
+
+
+def test_nobody_has_asked_for_long(publisher: Publisher) -> None:
+    """The first who does is not verified by keys that are older than was said."""
+    from quintette.testing import TestClient
+
+    publisher.keys = [EC_256_JWK]
+    jwks = JWKS(publisher.url, stale_seconds=3600)
+    jwt = JWT(jwks)
+    client = TestClient(_api(jwt))
+    assert _ask(client, EC) == 200
+    publisher.keys = [ED_25519_JWK]
+    for age, status in ((3000, 200), (4000, 401)):
+        wait_for(lambda: jwks._fetching is None)
+        publisher.status = 500 if status == 200 else 200
+        jwks._fetched_at = jwks._tried_at = time.monotonic() - age
+        jwt.verifier.fresh_until = 0.0
+        assert _ask(client, EC) == status
+    assert _ask(client, ED) == 200
 
 
 def test_nobody_answers(connect: MakeClient) -> None:
