@@ -119,6 +119,9 @@ bool q5py_may_be_kept(const q5py_cache_inputs *inputs, bool by_user, const q5py_
 /* Who asks, as a str that no other has: new reference; Py_None: nobody; NULL with an exception.
  * Behind q5py_pass_load_user. */
 PyObject *q5py_pass_identity(q5py_pass *pass);
+/* The site that is asked, as Django tells it: what is one tenant's is not another's. New reference;
+ * NULL with an exception. */
+PyObject *q5py_pass_host(q5py_pass *pass);
 
 extern PyType_Spec q5py_store_spec, q5py_cached_spec, q5py_turn_spec;
 int q5py_init_cache(PyObject *module, q5py_state *state);

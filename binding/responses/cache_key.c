@@ -196,8 +196,7 @@ static int feed_host(q5_siphash *hash, q5py_pass *pass) {
         q5_siphash_feed_counted(hash, q5_slice_make(lower, host.len));
         return 1;
     }
-    PyObject *request = q5py_pass_request(pass);
-    PyObject *host = request ? PyObject_CallMethod(request, "get_host", NULL) : NULL;
+    PyObject *host = q5py_pass_host(pass);
     q5_slice text;
     int rc = host && q5py_field_slice(host, &text) == 0 ? 1 : -1;
     if (rc > 0) q5_siphash_feed_counted(hash, text);

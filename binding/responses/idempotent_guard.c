@@ -98,9 +98,16 @@ static int feed_text(q5_siphash *hash, PyObject *text) {
     return base ? 0 : -1;
 }
 
-/* Of the record: who, what, the key. Nobody else's requests, nor those for something else, can have
- * the same. */
-static PyObject *record_name(const idempotent_guard *self, const q5py_pass *pass, PyObject *who,
+static int feed_host(q5_siphash *hash, q5py_pass *pass) {
+    PyObject *host = q5py_pass_host(pass);
+    int rc = host ? feed_text(hash, host) : -1;
+    Py_XDECREF(host);
+    return rc;
+}
+
+/* Of the record: who, where, what, the key. Nobody else's requests, nor those for something else,
+ * can have the same. */
+static PyObject *record_name(const idempotent_guard *self, q5py_pass *pass, PyObject *who,
                              q5_slice key) {
     const q5_head *head = &pass->x->head;
     const q5_route_match *match = &pass->x->match;
@@ -112,7 +119,7 @@ static PyObject *record_name(const idempotent_guard *self, const q5py_pass *pass
     const q5_field *credentials = q5_head_known(head, Q5_FIELD_AUTHORIZATION);
     if (who == Py_None && credentials) q5_siphash_feed_counted(&hash, credentials->value);
     q5_siphash_feed_counted(&hash, who == Py_None ? Q5_LIT("nobody") : Q5_LIT("somebody"));
-    if (feed_text(&hash, self->scope)) return NULL;
+    if (feed_host(&hash, pass) || feed_text(&hash, self->scope)) return NULL;
     q5_siphash_feed_counted(&hash, head->method);
     for (uint8_t i = 0; i < match->param_count; i++)
         q5_siphash_feed_counted(&hash, match->params[i].value);

@@ -1,4 +1,4 @@
-/* Who asks, as a name for what is kept for him alone. */
+/* Who asks, as a name for what is kept for him alone, and where. */
 #include "auth/auth.h"
 #include "convert.h"
 #include "cache.h"
@@ -60,4 +60,9 @@ PyObject *q5py_pass_identity(q5py_pass *pass) {
     if (name != Py_None) return name;
     Py_DECREF(name);
     return of_credentials(pass);
+}
+
+PyObject *q5py_pass_host(q5py_pass *pass) {
+    PyObject *request = q5py_pass_request(pass);
+    return request ? PyObject_CallMethodNoArgs(request, pass->state->str_get_host) : NULL;
 }

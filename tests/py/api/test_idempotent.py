@@ -133,6 +133,20 @@ def test_whose_and_for_what(
     assert response.json() == {"payment": 1 if again else 2}
 
 
+@override_settings(ALLOWED_HOSTS=["*"], USE_X_FORWARDED_HOST=True)
+def test_hosts_are_apart(connect: MakeClient) -> None:
+    """One tenant's user 1 is not another's."""
+    payments = Payments()
+    client = connect(payments.api)
+    asked = [
+        client.post("/async", headers={**MINE, "X-Forwarded-Host": f"{tenant}.example"}).json()[
+            "payment"
+        ]
+        for tenant in ("one", "two", "one")
+    ]
+    assert asked == [1, 2, 1]
+
+
 def test_paths_are_apart(connect: MakeClient) -> None:
     client = connect(Payments().api)
     numbers = [client.put(f"/items/{n}", headers=MINE).json()["payment"] for n in (1, 2, 1)]
