@@ -34,7 +34,7 @@ def test_only_the_first_signal_interrupts(number: int) -> None:
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
         check=False,
     )
     assert done.stdout == "servers are stopped\n"

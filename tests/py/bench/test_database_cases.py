@@ -197,7 +197,7 @@ def test_an_update_that_does_not_happen_is_found(
                 with pytest.raises(UnavailableError, match=f"x adds {effect}, not 10"):
                     server.check()
         finally:
-            thread.join(timeout=10)
+            thread.join(timeout=60)
 
 
 def test_an_update_of_a_load_that_has_gone_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

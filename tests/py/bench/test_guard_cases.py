@@ -48,7 +48,7 @@ def answering(
             yield listening.server_port
         finally:
             listening.shutdown()
-            thread.join(timeout=10)
+            thread.join(timeout=60)
 
 
 HELLO = json.dumps(payloads.HELLO).encode()

@@ -52,9 +52,9 @@ def serving(serve: Serve) -> Iterator[int]:
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
-        asyncio.run_coroutine_threadsafe(finish(), loop).result(10)
+        asyncio.run_coroutine_threadsafe(finish(), loop).result(60)
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(timeout=10)
+        thread.join(timeout=60)
         loop.close()
 
 
@@ -114,7 +114,7 @@ def measured(program: Path, *arguments: object) -> Any:
     """As bench/load/messages.py runs it: the round begins with a line, and ends with the input."""
     command = [str(program), *map(str, arguments)]
     done = subprocess.run(
-        command, input="\n", check=False, capture_output=True, text=True, timeout=30
+        command, input="\n", check=False, capture_output=True, text=True, timeout=60
     )
     if done.returncode != 0:
         return done.stderr

@@ -60,7 +60,7 @@ def serving(answer: bytes, before: Callable[[int], None] = lambda number: None) 
         stopped.set()
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
-        thread.join(timeout=10)
+        thread.join(timeout=60)
 
 
 def received(connection: socket.socket) -> bool:
@@ -78,7 +78,7 @@ def measured(program: Path, tmp_path: Path, port: int, rate: int, seconds: float
     request = tmp_path / "request"
     request.write_bytes(REQUEST)
     command = [str(program), str(port), "1", str(rate), str(seconds), str(request)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
     return json.loads(done.stdout)
 
 
