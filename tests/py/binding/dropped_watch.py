@@ -20,14 +20,14 @@ from quintette import _quintette
 from quintette.concurrency import run
 
 
-def watch_by_fd_wait(sock: socket.socket) -> Callable[[], None]:
+async def watch_by_fd_wait(sock: socket.socket) -> Callable[[], None]:
     """Registered by a first wait, it stays so. Part of a cycle, which only the collector frees."""
     waits = [_quintette.FdWait(sock.fileno())]
 
     def wait_once() -> None:
         assert waits[0].wait(selectors.EVENT_READ, 0.01) == 0
 
-    asyncio.get_running_loop().create_task(awaiting(wait_once))
+    await asyncio.create_task(awaiting(wait_once))
 
     def end() -> None:
         waits.clear()
@@ -40,7 +40,7 @@ async def awaiting(func: Callable[[], None]) -> None:
     await run(func)
 
 
-def watch_by_registration(sock: socket.socket) -> Callable[[], None]:
+async def watch_by_registration(sock: socket.socket) -> Callable[[], None]:
     poller = asyncio.get_running_loop()._selector  # type: ignore[attr-defined]
     poller.register(sock, selectors.EVENT_READ)
     return lambda: poller.unregister(sock)
@@ -51,8 +51,8 @@ async def main(kind: str) -> None:
     (tell, told), (go, gone) = (os.pipe()[::-1] for _ in range(2))
     here, there = socket.socketpair()
     here.setblocking(False)
-    end = {"fd_wait": watch_by_fd_wait, "registration": watch_by_registration}[kind](here)
-    await asyncio.sleep(0.1)  # the first wait is over
+    watch = {"fd_wait": watch_by_fd_wait, "registration": watch_by_registration}[kind]
+    end = await watch(here)
     loop, done = asyncio.get_running_loop(), asyncio.Event()
 
     def interfere() -> None:
