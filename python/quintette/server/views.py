@@ -48,6 +48,11 @@ class View:
         return bool(iscoroutinefunction(self.callback))
 
     @property
+    def endpoint(self) -> Any:
+        """Of a typed API, else None."""
+        return getattr(self.callback, "quintette_endpoint", None)
+
+    @property
     def place(self) -> int:
         """For Router.add_view()."""
         return 0 if self.is_async else place_of(self.callback)
@@ -57,8 +62,14 @@ def find_placed_views(urlconf: str | None = None) -> list[View]:
     """A problem says why a view's requests go where those of other synchronous views go."""
     found = []
     ordinary: list[View] = []
+    endpoints: set[tuple[str, int]] = set()
     resolver = get_resolver(urlconf)
     for view in _walk(resolver.url_patterns, "/", ""):
+        if view.endpoint is not None:
+            # A typed path has a pattern for each name of its handlers: the first answers for all.
+            if (view.path, id(view.endpoint)) in endpoints:
+                continue
+            endpoints.add((view.path, id(view.endpoint)))
         if view.is_async or view.place:
             found.append(_without_overlap(view, ordinary, resolver))
         elif not view.problem:

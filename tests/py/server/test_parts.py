@@ -15,7 +15,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import include, path, re_path, register_converter
 from msgspec.structs import fields
 
-from quintette import _quintette
+from quintette import API, _quintette
 from quintette.conf import Settings, SettingsError, parse
 from quintette.server import banner, child, reloader
 from quintette.server.address import Address, AddressError, parse_address
@@ -236,6 +236,22 @@ def test_async_views_are_found() -> None:
     assert "another view comes first" in found["/sync/fixed"]
     assert "another view comes first" in found["/sub/s"]
     assert "/sync/<slug:x> comes first" in found["/<path:rest>"]
+
+
+def test_handlers_of_one_path_are_one_view() -> None:
+    api = API()
+
+    @api.get("/things")
+    async def things() -> None: ...
+
+    @api.post("/things")
+    async def create() -> None: ...
+
+    module = types.ModuleType("urls_of_one_path")
+    module.urlpatterns = [path("", api.urls)]  # type: ignore[attr-defined]
+    sys.modules[module.__name__] = module
+    found = [(view.path, view.problem) for view in find_placed_views(module.__name__)]
+    assert found == [("/things", "")]
 
 
 # --- reloading
