@@ -91,30 +91,12 @@ static int session_resume(q5py_guard *guard, q5py_pass *pass, PyObject *result, 
 /* ---- after -------------------------------------------------------------------------------------
  */
 
-/* Saving may wait. Then the guard is called once more, with the list in its note. */
 static int session_after(q5py_guard *guard, q5py_pass *pass, q5py_reply *reply,
                          PyObject **ret_awaitable) {
-    session_guard *self = (session_guard *)guard;
-    PyObject **note = &pass->notes[guard->index];
-    if (!*note) return Q5PY_GUARD_GO;
-    if (PyList_Check(*note)) return q5py_reply_merge_fields(reply, *note);
-    PyObject *fields = PyList_New(0);
-    PyObject *made = fields
-                         ? PyObject_CallFunction(self->finish, "OiOO", pass->request, reply->status,
-                                                 fields, pass->may_block ? Py_True : Py_False)
-                         : NULL;
-    if (!made) {
-        Py_XDECREF(fields);
-        return -1;
-    }
-    Py_XSETREF(*note, fields);
-    if (made != Py_None) {
-        pass->passed++;
-        *ret_awaitable = made;
-        return Q5PY_GUARD_WAIT;
-    }
-    Py_DECREF(made);
-    return q5py_reply_merge_fields(reply, fields);
+    PyObject *note = pass->notes[guard->index];
+    if (!note) return Q5PY_GUARD_GO;
+    if (PyList_Check(note)) return q5py_reply_merge_fields(reply, note);
+    return q5py_pass_finish(guard, pass, ((session_guard *)guard)->finish, reply, ret_awaitable);
 }
 
 /* ---- the type ----------------------------------------------------------------------------------

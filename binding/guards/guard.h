@@ -94,6 +94,11 @@ int q5py_pass_resume(q5py_pass *pass, PyObject *result, q5py_reply *reply,
 /* Of the guards that were passed. GO or WAIT (then to be called again); a guard that raises has
  * made the reply an error. */
 int q5py_pass_after(q5py_pass *pass, q5py_reply *reply, PyObject **ret_awaitable);
+/* For after(): finish(request, status, fields, may_block) adds to the list of (name, value), which
+ * becomes the guard's note and goes into the reply; GO. Or it gives an awaitable behind which it
+ * has: WAIT, and the guard is called once more, to merge its note. -1 with an exception. */
+int q5py_pass_finish(q5py_guard *guard, q5py_pass *pass, PyObject *finish, q5py_reply *reply,
+                     PyObject **ret_awaitable);
 /* The request, borrowed: made if there is none yet. NULL with an exception. */
 PyObject *q5py_pass_request(q5py_pass *pass);
 /* The client's address as text without its port: 0; "" where the host does not know. -1 with an

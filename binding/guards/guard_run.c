@@ -92,6 +92,27 @@ int q5py_pass_after(q5py_pass *pass, q5py_reply *reply, PyObject **ret_awaitable
     return Q5PY_GUARD_GO;
 }
 
+int q5py_pass_finish(q5py_guard *guard, q5py_pass *pass, PyObject *finish, q5py_reply *reply,
+                     PyObject **ret_awaitable) {
+    PyObject *request = q5py_pass_request(pass);
+    PyObject *fields = request ? PyList_New(0) : NULL;
+    PyObject *made = fields ? PyObject_CallFunction(finish, "OiOO", request, reply->status, fields,
+                                                    pass->may_block ? Py_True : Py_False)
+                            : NULL;
+    if (!made) {
+        Py_XDECREF(fields);
+        return -1;
+    }
+    Py_XSETREF(pass->notes[guard->index], fields);
+    if (made != Py_None) {
+        pass->passed++;
+        *ret_awaitable = made;
+        return Q5PY_GUARD_WAIT;
+    }
+    Py_DECREF(made);
+    return q5py_reply_merge_fields(reply, fields);
+}
+
 /* ---- what guards ask for -----------------------------------------------------------------------
  */
 

@@ -131,27 +131,6 @@ static int is_touched(stack_guard *self, q5py_pass *pass) {
     return touched;
 }
 
-/* Keeping it may wait. Then the guard is called once more, with the list in its note. */
-static int keep(stack_guard *self, q5py_pass *pass, q5py_reply *reply, PyObject **ret_awaitable) {
-    PyObject *request = q5py_pass_request(pass);
-    PyObject *fields = request ? PyList_New(0) : NULL;
-    PyObject *made = fields ? PyObject_CallFunction(self->finish, "OiOO", request, reply->status,
-                                                    fields, pass->may_block ? Py_True : Py_False)
-                            : NULL;
-    if (!made) {
-        Py_XDECREF(fields);
-        return -1;
-    }
-    Py_XSETREF(pass->notes[self->base.index], fields);
-    if (made != Py_None) {
-        pass->passed++;
-        *ret_awaitable = made;
-        return Q5PY_GUARD_WAIT;
-    }
-    Py_DECREF(made);
-    return q5py_reply_merge_fields(reply, fields);
-}
-
 /* The language's fields, where Django's methods need not be called for them or others. */
 static int add_language(stack_guard *self, q5py_pass *pass, q5py_reply *reply) {
     q5py_state *state = pass->state;
@@ -173,7 +152,8 @@ static int stack_after(q5py_guard *guard, q5py_pass *pass, q5py_reply *reply,
     if (kept) return Q5PY_GUARD_GO;
     int touched = is_touched(self, pass);
     if (touched == 0 && self->locale) touched = add_language(self, pass, reply);
-    return touched > 0 ? keep(self, pass, reply, ret_awaitable) : touched;
+    return touched > 0 ? q5py_pass_finish(guard, pass, self->finish, reply, ret_awaitable)
+                       : touched;
 }
 
 /* ---- the type ----------------------------------------------------------------------------------
