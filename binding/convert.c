@@ -47,8 +47,7 @@ static bool parse_float(q5_slice text, double *ret_value) {
     return true;
 }
 
-/* ---- one text ----------------------------------------------------------------------------------
- */
+/* ---- one text -------------------------------------------------------------------------------- */
 
 static PyObject *to_int(const q5py_param *param, q5_slice text, q5py_fault *ret_fault) {
     int64_t value;
@@ -149,8 +148,7 @@ PyObject *q5py_convert_text(const q5py_param *param, q5_slice text, q5py_fault *
     return converted;
 }
 
-/* ---- exceptions --------------------------------------------------------------------------------
- */
+/* ---- exceptions ------------------------------------------------------------------------------ */
 
 #if PY_VERSION_HEX >= 0x030C0000
 

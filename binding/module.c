@@ -1,21 +1,23 @@
 /* The module: its state, its functions, and the types that the other files add. */
-#include "auth/auth.h"
-#include "django/django_urls.h"
-#include "responses/encoder.h"
-#include "middleware/middleware.h"
-#include "query/query.h"
-#include "streams/body_source.h"
-#include "streams/channel.h"
-#include "greenlets/fd_wait.h"
-#include "auth/jwt.h"
-#include "greenlets/lock.h"
-#include "streams/pieces.h"
-#include "query/statement_keys.h"
-#include "greenlets/sync_call.h"
-#include "query/watch.h"
-#include "websocket/websocket.h"
+#include "q5py.h"
 
 #include <errno.h>
+
+#include "auth/auth.h"
+#include "auth/jwt.h"
+#include "django/django_urls.h"
+#include "greenlets/fd_wait.h"
+#include "greenlets/lock.h"
+#include "greenlets/sync_call.h"
+#include "middleware/middleware.h"
+#include "query/query.h"
+#include "query/statement_keys.h"
+#include "query/watch.h"
+#include "responses/encoder.h"
+#include "streams/body_source.h"
+#include "streams/channel.h"
+#include "streams/pieces.h"
+#include "websocket/websocket.h"
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif

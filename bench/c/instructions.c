@@ -27,7 +27,7 @@ _Noreturn void bench_fail(const char *what) {
     exit(1);
 }
 
-/* ---- heads ---------------------------------------------------------------------------------- */
+/* ---- heads ----------------------------------------------------------------------------------- */
 
 static void parse(const char *text, size_t len, size_t count) {
     static q5_head head;
@@ -66,7 +66,7 @@ static void head_avx2(size_t count) {
     head_with("avx2", count);
 }
 
-/* ---- router --------------------------------------------------------------------------------- */
+/* ---- router ---------------------------------------------------------------------------------- */
 
 static const char *const rooms[] = {"articles", "authors", "cities", "comments", "events",
                                     "items",    "orders",  "photos", "tags",     "users"};
@@ -107,7 +107,7 @@ static void router_match(size_t count) {
     q5_router_destroy(router);
 }
 
-/* ---- JSON ----------------------------------------------------------------------------------- */
+/* ---- JSON ------------------------------------------------------------------------------------ */
 
 #define JSON_ITEM                                                                                \
     "{\"id\":12345678,\"name\":\"A \\\"readable\\\" name\",\"price\":-12.5e3,\"in_stock\":true," \
@@ -120,7 +120,7 @@ static void json_guard(size_t count) {
         if (q5_json_guard(text, sizeof(text) - 1, NULL, NULL)) bench_fail("the JSON was refused");
 }
 
-/* ---- main ----------------------------------------------------------------------------------- */
+/* ---- main ------------------------------------------------------------------------------------ */
 
 static const struct {
     const char *name;

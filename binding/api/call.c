@@ -13,8 +13,7 @@ typedef struct q5py_call {
     q5_conn_config config; /* outlives x, whose parser points into it */
 } q5py_call;
 
-/* ---- construction ------------------------------------------------------------------------------
- */
+/* ---- construction ---------------------------------------------------------------------------- */
 
 /* The host enforces its own limits; these only bound what a copy may take. */
 #define HEAD_MAX (1u << 20)
@@ -127,8 +126,7 @@ static PyObject *call_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) 
     return (PyObject *)self;
 }
 
-/* ---- guards ------------------------------------------------------------------------------------
- */
+/* ---- guards ---------------------------------------------------------------------------------- */
 
 static PyObject *waits_for(PyObject *awaitable) {
     return Py_BuildValue("(iN)", Q5PY_ANSWER_AWAIT, awaitable);
@@ -197,8 +195,7 @@ static PyObject *call_after(PyObject *object, PyObject *args) {
     return q5py_reply_as_answer(&self->reply, self->left_answer);
 }
 
-/* ---- the way of a request ----------------------------------------------------------------------
- */
+/* ---- the way of a request -------------------------------------------------------------------- */
 
 PyDoc_STRVAR(invoke_doc,
              "invoke()\n\nExtracts the parameters and calls the handler: its result, or its\n"
@@ -245,8 +242,7 @@ static PyObject *call_get_kind(PyObject *object, void *closure) {
     return PyLong_FromLong(((q5py_call *)object)->plan->kind);
 }
 
-/* ---- the type ----------------------------------------------------------------------------------
- */
+/* ---- the type -------------------------------------------------------------------------------- */
 
 static int call_traverse(PyObject *object, visitproc visit, void *arg) {
     q5py_call *self = (q5py_call *)object;

@@ -1,9 +1,9 @@
-#include "convert.h"
 #include "plan_data.h"
+
+#include "convert.h"
 #include "query/query.h"
 
-/* ---- judging a result --------------------------------------------------------------------------
- */
+/* ---- judging a result ------------------------------------------------------------------------ */
 
 static int answer_kind(PyObject *answer) {
     if (PyTuple_CheckExact(answer) && PyTuple_GET_SIZE(answer) > 1) {

@@ -1,7 +1,7 @@
 /* Files that handlers send, answered like static ones: conditional requests and ranges. */
-#include <time.h>
-
 #include "plan_data.h"
+
+#include <time.h>
 
 #include "q5/static_file.h"
 

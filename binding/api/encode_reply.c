@@ -1,11 +1,10 @@
 /* Results and errors to replies: the way of our own server. */
 #include "plan_data.h"
-#include "django/request.h"
 
+#include "django/request.h"
 #include "q5/sse.h"
 
-/* ---- answers -----------------------------------------------------------------------------------
- */
+/* ---- answers --------------------------------------------------------------------------------- */
 
 static int reply_from_body(PyObject *answer, q5py_reply *reply) {
     int kind;
@@ -86,8 +85,7 @@ static int pull_in_thread(const q5py_plan *plan, q5py_reply *reply) {
     return 0;
 }
 
-/* ---- the plan's interface ----------------------------------------------------------------------
- */
+/* ---- the plan's interface -------------------------------------------------------------------- */
 
 int q5py_plan_encode(q5py_state *state, q5py_plan *plan, q5_exchange *x, PyObject *result,
                      q5py_reply *reply, PyObject **ret_awaitable) {

@@ -1,11 +1,10 @@
 #include "plan_bind.h"
 
-#include "q5/percent.h"
 #include "django/request.h"
+#include "q5/percent.h"
 #include "websocket/websocket.h"
 
-/* ---- faults ------------------------------------------------------------------------------------
- */
+/* ---- faults ---------------------------------------------------------------------------------- */
 
 static int add_fault(q5py_bind *bind, PyObject *fault) {
     if (!fault) return -1;
@@ -30,8 +29,7 @@ int q5py_bind_fault_source(q5py_bind *bind, q5py_source source, q5py_fault code,
     return add_fault(bind, Py_BuildValue("(iiiOOl)", source, -1, code, Py_None, Py_None, detail));
 }
 
-/* ---- one value ---------------------------------------------------------------------------------
- */
+/* ---- one value ------------------------------------------------------------------------------- */
 
 /* An exception of a converter is a fault of the request, unless it is none of Exception. */
 static int take_convert_fault(q5py_bind *bind, const q5py_param *param, PyObject *text) {
@@ -83,8 +81,7 @@ int q5py_bind_object(q5py_bind *bind, const q5py_param *param, PyObject *object)
     return 0;
 }
 
-/* ---- path and request --------------------------------------------------------------------------
- */
+/* ---- path and request ------------------------------------------------------------------------ */
 
 static int extract_path(q5py_bind *bind) {
     const q5py_plan_data *data = bind->data;
@@ -159,8 +156,7 @@ static int extract_after(q5py_bind *bind) {
     return 0;
 }
 
-/* ---- the rest ----------------------------------------------------------------------------------
- */
+/* ---- the rest -------------------------------------------------------------------------------- */
 
 static int fill_fallbacks(q5py_bind *bind) {
     const q5py_plan_data *data = bind->data;

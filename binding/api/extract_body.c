@@ -1,13 +1,12 @@
 /* The body of a request: JSON for a decoder, bytes as they are. Forms are in extract_form.c. */
-#include "streams/body_source.h"
 #include "plan_bind.h"
 
 #include "q5/json_guard.h"
 #include "q5/percent.h"
 #include "q5/spool.h"
+#include "streams/body_source.h"
 
-/* ---- media types -------------------------------------------------------------------------------
- */
+/* ---- media types ----------------------------------------------------------------------------- */
 
 static q5_slice media_type(const q5_exchange *x) {
     const q5_field *field = q5_head_known(&x->head, Q5_FIELD_CONTENT_TYPE);
@@ -29,8 +28,7 @@ static bool is_json(q5_slice type) {
            q5_slice_ieq(q5_slice_make(type.base + type.len - suffix.len, suffix.len), suffix);
 }
 
-/* ---- bytes -------------------------------------------------------------------------------------
- */
+/* ---- bytes ----------------------------------------------------------------------------------- */
 
 PyObject *q5py_body_bytes(const q5_exchange *x) {
     if (!x->spool) return PyBytes_FromStringAndSize(x->body.base, (Py_ssize_t)x->body.len);
@@ -52,8 +50,7 @@ static int extract_any(q5py_bind *bind, uint16_t at) {
     return q5py_bind_object(bind, param, bytes);
 }
 
-/* ---- JSON --------------------------------------------------------------------------------------
- */
+/* ---- JSON ------------------------------------------------------------------------------------ */
 
 /* What the decoder would not notice, or only at a price. 1: refused, 0: go on, -1: exception. */
 static int guard(q5py_bind *bind, const q5py_param *param, q5_slice text) {
@@ -158,8 +155,7 @@ static int extract_fields(q5py_bind *bind) {
     return 0;
 }
 
-/* ---- streams -----------------------------------------------------------------------------------
- */
+/* ---- streams --------------------------------------------------------------------------------- */
 
 static int extract_stream(q5py_bind *bind, uint16_t at) {
     PyObject *source = bind->x->is_detached ? Py_XNewRef(q5py_pass_request(bind->pass))
@@ -172,8 +168,7 @@ static int extract_stream(q5py_bind *bind, uint16_t at) {
     return 0;
 }
 
-/* ---- all of them -------------------------------------------------------------------------------
- */
+/* ---- all of them ----------------------------------------------------------------------------- */
 
 int q5py_extract_body(q5py_bind *bind) {
     const q5py_plan_data *data = bind->data;

@@ -6,8 +6,7 @@
 
 #define SPOOL_CHUNK_SIZE 65536
 
-/* ---- parts -------------------------------------------------------------------------------------
- */
+/* ---- parts ----------------------------------------------------------------------------------- */
 
 /* A part on its way. Python exceptions are carried out as Q5_EINVAL. */
 typedef struct q5py_parts {
@@ -77,8 +76,7 @@ static int part_end(void *ctx) {
     return status < 0 ? Q5_EINVAL : Q5_OK;
 }
 
-/* ---- the body ----------------------------------------------------------------------------------
- */
+/* ---- the body -------------------------------------------------------------------------------- */
 
 static int feed_spool(q5_multipart *parser, q5_spool *spool) {
     char *chunk = PyMem_Malloc(SPOOL_CHUNK_SIZE);

@@ -5,8 +5,7 @@
 #include "q5/cookie.h"
 #include "q5/urlencoded.h"
 
-/* ---- what a pair belongs to --------------------------------------------------------------------
- */
+/* ---- what a pair belongs to ------------------------------------------------------------------ */
 
 static PyObject *str_of(const q5py_param *param, q5_slice text) {
     if (param->source == Q5PY_IN_HEADER) return q5py_latin1(text);
@@ -74,8 +73,7 @@ static int group_text(q5py_bind *bind, const q5py_param *param, q5py_found *foun
     return status;
 }
 
-/* ---- pairs -------------------------------------------------------------------------------------
- */
+/* ---- pairs ----------------------------------------------------------------------------------- */
 
 int q5py_bind_pair(q5py_bind *bind, uint16_t from, uint16_t to, q5_slice name, q5_slice value) {
     for (uint16_t i = from; i < to; i++) {
@@ -139,8 +137,7 @@ int q5py_bind_found(q5py_bind *bind, uint16_t from, uint16_t to) {
     return 0;
 }
 
-/* ---- query strings and forms -------------------------------------------------------------------
- */
+/* ---- query strings and forms ----------------------------------------------------------------- */
 
 static int raise_scan_status(int status) {
     if (status == Q5_ENOMEM)
@@ -175,8 +172,7 @@ int q5py_extract_urlencoded(q5py_bind *bind, q5_slice body) {
     return extract_urlencoded(bind, Q5PY_IN_FORM, body, &bind->scratch);
 }
 
-/* ---- headers -----------------------------------------------------------------------------------
- */
+/* ---- headers --------------------------------------------------------------------------------- */
 
 /* Fields of one name joined by commas (RFC 9110, 5.3), as WSGI and ASGI hosts hand them over. */
 static int join_fields(q5py_bind *bind, q5_slice name, const q5_field *field, q5_slice *ret_value) {
@@ -283,8 +279,7 @@ int q5py_extract_headers(q5py_bind *bind) {
     return q5py_bind_found(bind, from, to);
 }
 
-/* ---- cookies -----------------------------------------------------------------------------------
- */
+/* ---- cookies --------------------------------------------------------------------------------- */
 
 static int extract_cookie_field(q5py_bind *bind, uint16_t from, uint16_t to, q5_slice field) {
     q5_cookies it;

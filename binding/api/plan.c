@@ -1,10 +1,10 @@
+#include "plan_data.h"
+
 #include <stddef.h>
 
-#include "plan_data.h"
 #include "websocket/websocket.h"
 
-/* ---- construction ------------------------------------------------------------------------------
- */
+/* ---- construction ---------------------------------------------------------------------------- */
 
 static int read_result(q5py_plan_data *data, PyObject *result) {
     PyObject *shape;
@@ -91,8 +91,7 @@ static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) 
     return (PyObject *)plan;
 }
 
-/* ---- memory ------------------------------------------------------------------------------------
- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 static int plan_traverse(PyObject *self, visitproc visit, void *arg) {
     q5py_plan *plan = (q5py_plan *)self;
@@ -158,8 +157,7 @@ static void plan_dealloc(PyObject *self) {
     Py_DECREF(type);
 }
 
-/* ---- the type ----------------------------------------------------------------------------------
- */
+/* ---- the type -------------------------------------------------------------------------------- */
 
 static PyObject *plan_get_kind(PyObject *self, void *closure) {
     (void)closure;

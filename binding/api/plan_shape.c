@@ -20,8 +20,7 @@ int q5py_shape_traverse(const q5py_shape *shape, visitproc visit, void *arg) {
     return 0;
 }
 
-/* ---- reading -----------------------------------------------------------------------------------
- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 /* The children of a STRUCT are (name, shape) pairs; those of the others plain shapes. */
 static int read_children(q5py_shape *shape, PyObject *children) {
@@ -73,8 +72,7 @@ int q5py_shape_read(q5py_shape *shape, PyObject *source) {
     return status;
 }
 
-/* ---- matching ----------------------------------------------------------------------------------
- */
+/* ---- matching -------------------------------------------------------------------------------- */
 
 static int match_struct(const q5py_shape *shape, PyObject *value) {
     if (Py_TYPE(value) != shape->type) return 0;

@@ -33,8 +33,7 @@ static PyObject *router_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     return NULL;
 }
 
-/* ---- building ----------------------------------------------------------------------------------
- */
+/* ---- building -------------------------------------------------------------------------------- */
 
 static int check_building(const q5py_router *self) {
     if (!self->frozen) return 0;
@@ -147,8 +146,7 @@ static PyObject *router_add_converter(PyObject *object, PyObject *args) {
     Py_RETURN_NONE;
 }
 
-/* ---- matching ----------------------------------------------------------------------------------
- */
+/* ---- matching -------------------------------------------------------------------------------- */
 
 static PyObject *match_params(const q5_route_match *match) {
     PyObject *params = PyTuple_New(match->param_count);
@@ -183,8 +181,7 @@ static PyObject *router_match(PyObject *object, PyObject *args) {
     return params ? Py_BuildValue("(ON)", (PyObject *)match.route, params) : NULL;
 }
 
-/* ---- the type ----------------------------------------------------------------------------------
- */
+/* ---- the type -------------------------------------------------------------------------------- */
 
 static int router_traverse(PyObject *object, visitproc visit, void *arg) {
     q5py_router *self = (q5py_router *)object;

@@ -11,8 +11,7 @@ q5py_auth_guard *q5py_auth_guard_of(const q5py_pass *pass) {
     return NULL;
 }
 
-/* ---- users -------------------------------------------------------------------------------------
- */
+/* ---- users ----------------------------------------------------------------------------------- */
 
 PyObject *q5py_pass_user(q5py_pass *pass) {
     if (!pass->user && pass->auth) {
@@ -55,8 +54,7 @@ bool q5py_pass_is_somebody(const q5py_pass *pass) {
     return (pass->auth && pass->auth != Py_None) || (pass->user && pass->user != Py_None);
 }
 
-/* ---- the request -------------------------------------------------------------------------------
- */
+/* ---- the request ----------------------------------------------------------------------------- */
 
 bool q5py_auth_is_through(const q5py_pass *pass) {
     const q5py_auth_guard *guard = q5py_auth_guard_of(pass);
@@ -82,8 +80,7 @@ int q5py_pass_attach(q5py_pass *pass) {
     return done ? Q5PY_GUARD_GO : -1;
 }
 
-/* ---- refusals ----------------------------------------------------------------------------------
- */
+/* ---- refusals -------------------------------------------------------------------------------- */
 
 int q5py_pass_refuse(q5py_pass *pass, q5py_reply *reply) {
     q5py_auth_guard *guard = q5py_auth_guard_of(pass);
@@ -108,8 +105,7 @@ bool q5py_is_awaitable(const PyObject *object) {
     return PyCoro_CheckExact(object) || (as_async && as_async->am_await);
 }
 
-/* ---- the type ----------------------------------------------------------------------------------
- */
+/* ---- the type -------------------------------------------------------------------------------- */
 
 int q5py_auth_guard_traverse(PyObject *self, visitproc visit, void *arg) {
     Py_VISIT(((q5py_auth_guard *)self)->unauthorized);

@@ -58,8 +58,7 @@ static int any_after(q5py_guard *guard, q5py_pass *pass, q5py_reply *reply,
     return way && way->after ? way->after(way, pass, reply, ret_awaitable) : Q5PY_GUARD_GO;
 }
 
-/* ---- the type ----------------------------------------------------------------------------------
- */
+/* ---- the type -------------------------------------------------------------------------------- */
 
 PyDoc_STRVAR(any_doc, "AnyGuard(ways, *, unauthorized, required)\n\n"
                       "The first of the ways, none of them required, that finds credentials.");

@@ -21,8 +21,7 @@ typedef struct credential_guard {
     bool takes_request;
 } credential_guard;
 
-/* ---- finding -----------------------------------------------------------------------------------
- */
+/* ---- finding --------------------------------------------------------------------------------- */
 
 typedef enum finding { NONE, FOUND, MALFORMED } finding;
 
@@ -74,8 +73,7 @@ static finding find_credentials(credential_guard *self, q5py_pass *pass, PyObjec
     return FOUND;
 }
 
-/* ---- verifying ---------------------------------------------------------------------------------
- */
+/* ---- verifying ------------------------------------------------------------------------------- */
 
 /* What authenticate() found: None, auth or (auth, user). GO, ANSWER or -1. */
 static int take(credential_guard *self, q5py_pass *pass, PyObject *made, q5py_reply *reply) {
@@ -163,8 +161,7 @@ static int credential_find_user(q5py_auth_guard *guard, q5py_pass *pass) {
     return 0;
 }
 
-/* ---- the type ----------------------------------------------------------------------------------
- */
+/* ---- the type -------------------------------------------------------------------------------- */
 
 PyDoc_STRVAR(
     credential_doc,

@@ -5,6 +5,7 @@
  * most. What is known here, whether somebody asks, with which scopes, by which method, is tested
  * here; for the rest a Python function is asked, which may wait. */
 #include "auth.h"
+
 #include "convert.h"
 
 #define TESTS_MAX 64
@@ -40,8 +41,7 @@ typedef struct permission_guard {
     PyObject *defer, *unchecked;
 } permission_guard;
 
-/* ---- where a request is ------------------------------------------------------------------------
- */
+/* ---- where a request is ---------------------------------------------------------------------- */
 
 /* The note: while something is waited for, the number of the test, and whether one that was
  * deferred has held; later what defer() made. */
@@ -58,8 +58,7 @@ static int place_of(PyObject *note, bool *ret_deferred) {
     return (int)(place / 2) - 2;
 }
 
-/* ---- tests -------------------------------------------------------------------------------------
- */
+/* ---- tests ----------------------------------------------------------------------------------- */
 
 /* A new reference, or NULL with an exception. */
 static PyObject *scopes_of(permission_guard *self, q5py_pass *pass) {
@@ -118,8 +117,7 @@ static int evaluate(permission_guard *self, q5py_pass *pass, const test *t,
     return rc < 0 ? -1 : pass->user != Py_None;
 }
 
-/* ---- the way -----------------------------------------------------------------------------------
- */
+/* ---- the way --------------------------------------------------------------------------------- */
 
 static int allow(permission_guard *self, q5py_pass *pass, bool deferred) {
     PyObject **note = &pass->notes[self->base.index];
@@ -200,8 +198,7 @@ static int permission_after(q5py_guard *guard, q5py_pass *pass, q5py_reply *repl
     return -1;
 }
 
-/* ---- construction ------------------------------------------------------------------------------
- */
+/* ---- construction ---------------------------------------------------------------------------- */
 
 static int read_test(test *t, int16_t number, PyObject *source) {
     int op, on_true, on_false, deferred;
@@ -273,8 +270,7 @@ static PyObject *permission_new(PyTypeObject *type, PyObject *args, PyObject *kw
     return (PyObject *)self;
 }
 
-/* ---- the type ----------------------------------------------------------------------------------
- */
+/* ---- the type -------------------------------------------------------------------------------- */
 
 static int permission_traverse(PyObject *object, visitproc visit, void *arg) {
     permission_guard *self = (permission_guard *)object;

@@ -33,8 +33,7 @@ static bool has_cookie(const q5_head *head, PyObject *wanted) {
     return false;
 }
 
-/* ---- before ------------------------------------------------------------------------------------
- */
+/* ---- before ---------------------------------------------------------------------------------- */
 
 /* Behind begin(): the user is known as a LazyUser, who must be somebody where one is required. */
 static int require(session_guard *self, q5py_pass *pass, q5py_reply *reply,
@@ -88,8 +87,7 @@ static int session_resume(q5py_guard *guard, q5py_pass *pass, PyObject *result, 
     return q5py_pass_is_somebody(pass) ? q5py_pass_attach(pass) : q5py_pass_refuse(pass, reply);
 }
 
-/* ---- after -------------------------------------------------------------------------------------
- */
+/* ---- after ----------------------------------------------------------------------------------- */
 
 static int session_after(q5py_guard *guard, q5py_pass *pass, q5py_reply *reply,
                          PyObject **ret_awaitable) {
@@ -99,8 +97,7 @@ static int session_after(q5py_guard *guard, q5py_pass *pass, q5py_reply *reply,
     return q5py_pass_finish(guard, pass, ((session_guard *)guard)->finish, reply, ret_awaitable);
 }
 
-/* ---- the type ----------------------------------------------------------------------------------
- */
+/* ---- the type -------------------------------------------------------------------------------- */
 
 PyDoc_STRVAR(
     session_doc,

@@ -2,8 +2,7 @@
  * Decoded when somebody looks, for this request alone. */
 #include "jwt.h"
 
-/* ---- what is shared ---------------------------------------------------------------------------
- */
+/* ---- what is shared -------------------------------------------------------------------------- */
 
 q5py_jwt_facts *q5py_jwt_facts_new(q5_slice payload, const q5_jwt_claims *claims) {
     q5py_jwt_facts *facts = PyMem_Calloc(1, sizeof(*facts));
@@ -24,8 +23,7 @@ void q5py_jwt_facts_unref(q5py_jwt_facts *facts) {
     PyMem_Free(facts);
 }
 
-/* ---- what is one request's --------------------------------------------------------------------
- */
+/* ---- what is one request's ------------------------------------------------------------------- */
 
 typedef struct claims_object {
     PyObject_HEAD q5py_jwt_facts *facts; /* one reference */
@@ -126,8 +124,7 @@ static PyObject *claims_get_payload(PyObject *object, void *unused) {
     return Py_NewRef(((claims_object *)object)->facts->payload);
 }
 
-/* ---- scopes -----------------------------------------------------------------------------------
- */
+/* ---- scopes ---------------------------------------------------------------------------------- */
 
 /* Of a text with spaces, or of the texts of a list; anything else grants nothing. */
 static PyObject *granted_by(PyObject *value) {
@@ -172,8 +169,7 @@ static PyObject *claims_get_scopes(PyObject *object, void *unused) {
     return Py_NewRef(self->facts->scopes);
 }
 
-/* ---- the type ---------------------------------------------------------------------------------
- */
+/* ---- the type -------------------------------------------------------------------------------- */
 
 static int claims_traverse(PyObject *object, visitproc visit, void *arg) {
     claims_object *self = (claims_object *)object;

@@ -1,11 +1,11 @@
 /* _quintette.JwtGuard: who asks, by a signed token in the Authorization field (RFC 6750, 2.1) or in
  * a cookie. A token that was verified before costs a digest and a look into a table. */
+#include "jwt.h"
+
 #include <time.h>
 
 #include "auth.h"
-#include "jwt.h"
 #include "loop/now.h"
-
 #include "q5/cookie.h"
 #include "q5/credentials.h"
 
@@ -27,8 +27,7 @@ typedef struct jwt_guard {
     PyObject *renew;              /* owned or NULL: (what, done) -> awaitable of int, or None */
 } jwt_guard;
 
-/* ---- finding ----------------------------------------------------------------------------------
- */
+/* ---- finding --------------------------------------------------------------------------------- */
 
 typedef enum finding { NONE, IN_FIELD, IN_COOKIE, AMBIGUOUS } finding;
 
@@ -67,8 +66,7 @@ static finding find_token(const jwt_guard *self, const q5_head *head, q5_slice *
     return find_in_cookie(self, head, ret_token);
 }
 
-/* ---- cookies and other sites ------------------------------------------------------------------
- */
+/* ---- cookies and other sites ----------------------------------------------------------------- */
 
 /* A browser sends a cookie along with what other sites make it send. 1: it is our own page that
  * asks, 0, or -1 with an exception. Sec-Fetch-Site is the browser's own word, which no page can
@@ -89,8 +87,7 @@ static int is_same_site(const jwt_guard *self, q5py_pass *pass) {
     return same;
 }
 
-/* ---- judging ----------------------------------------------------------------------------------
- */
+/* ---- judging --------------------------------------------------------------------------------- */
 
 static int answer(q5py_pass *pass, PyObject *refusal, q5py_reply *reply) {
     return q5py_reply_from_answer(pass->state, refusal, reply, NULL) ? -1 : Q5PY_GUARD_ANSWER;
@@ -181,8 +178,7 @@ static int jwt_find_user(q5py_auth_guard *guard, q5py_pass *pass) {
     return 0;
 }
 
-/* ---- the type ---------------------------------------------------------------------------------
- */
+/* ---- the type -------------------------------------------------------------------------------- */
 
 /* A dict of answers, by the names of statuses. */
 static int take_refusals(jwt_guard *self, PyObject *answers) {

@@ -4,8 +4,7 @@
 #include "q5/base64url.h"
 #include "q5/json_write.h"
 
-/* ---- construction -----------------------------------------------------------------------------
- */
+/* ---- construction ---------------------------------------------------------------------------- */
 
 static PyObject *raise_key(int status, q5_jws_alg alg) {
     if (status == Q5_ENOMEM) return PyErr_NoMemory();
@@ -135,8 +134,7 @@ static void key_dealloc(PyObject *object) {
     Py_DECREF(type);
 }
 
-/* ---- signing ----------------------------------------------------------------------------------
- */
+/* ---- signing --------------------------------------------------------------------------------- */
 
 /* *text, header and payload, becomes the whole token. */
 static int append_signature(q5py_jwt_key *self, q5_buf *text) {

@@ -9,8 +9,7 @@
 /* Keys of one algorithm that a token without `kid` is tried with. */
 #define TRIES_MAX 4
 
-/* ---- verifying --------------------------------------------------------------------------------
- */
+/* ---- verifying ------------------------------------------------------------------------------- */
 
 /* Q5_OK, or why none of the keys verifies it. Named keys first; a key without a name is for every
  * token of its algorithm. */
@@ -138,8 +137,7 @@ static void drop_facts(void *value) {
     q5py_jwt_facts_unref(value);
 }
 
-/* ---- construction -----------------------------------------------------------------------------
- */
+/* ---- construction ---------------------------------------------------------------------------- */
 
 static int check_keys(q5py_state *state, PyObject *keys) {
     if (!PyTuple_Check(keys) || PyTuple_GET_SIZE(keys) > Q5PY_JWT_KEYS_MAX) {
@@ -230,8 +228,7 @@ static PyObject *verifier_new(PyTypeObject *type, PyObject *args, PyObject *kwar
     return (PyObject *)self;
 }
 
-/* ---- methods ----------------------------------------------------------------------------------
- */
+/* ---- methods --------------------------------------------------------------------------------- */
 
 PyDoc_STRVAR(verify_doc,
              "verify(token: str, now: int | None = None) -> (status name, claims | None)\n\n"
@@ -306,8 +303,7 @@ static int verifier_set_fresh_until(PyObject *object, PyObject *value, void *unu
     return 0;
 }
 
-/* ---- the type ---------------------------------------------------------------------------------
- */
+/* ---- the type -------------------------------------------------------------------------------- */
 
 static int verifier_traverse(PyObject *object, visitproc visit, void *arg) {
     q5py_jwt_verifier *self = (q5py_jwt_verifier *)object;

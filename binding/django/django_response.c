@@ -1,9 +1,9 @@
 /* A django.http.HttpResponseBase as a reply. Nothing is copied: header pairs are the tuples of
  * response.headers, a plain body is the bytes object that the view made. */
-#include "server/reply.h"
+#include "django.h"
 
 #include "convert.h"
-#include "django.h"
+#include "server/reply.h"
 
 static PyObject *cookie_field(q5py_state *state, PyObject *morsel) {
     PyObject *value = PyObject_CallMethodNoArgs(morsel, state->str_OutputString);

@@ -7,10 +7,10 @@
 
 #include "convert.h"
 #include "django_urls.h"
-#include "traffic/client.h"
 #include "q5/percent.h"
 #include "q5/spool.h"
 #include "server/server.h"
+#include "traffic/client.h"
 
 q5_exchange *q5py_request_exchange(PyObject *op) {
     q5_exchange *x = ((q5py_request *)op)->x;

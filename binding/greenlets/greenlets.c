@@ -5,11 +5,10 @@
  * keep "per thread" does not pass from one request to another that runs in between. */
 #include "sync_call_internal.h"
 
+#include <greenlet.h>
 #include <pythread.h>
 
 #include "convert.h"
-
-#include <greenlet.h>
 
 /* Idle greenlets kept for each thread. */
 #define IDLE_MAX 256

@@ -3,8 +3,7 @@
 
 #include "api/plan_data.h"
 
-/* ---- a plan's guards ---------------------------------------------------------------------------
- */
+/* ---- a plan's guards ------------------------------------------------------------------------- */
 
 static int take(q5py_plan_data *data, PyObject *object) {
     q5py_guard *guard = (q5py_guard *)object;
@@ -37,8 +36,7 @@ int q5py_guards_read(q5py_plan_data *data, PyObject *guards) {
     return 0;
 }
 
-/* ---- the base type -----------------------------------------------------------------------------
- */
+/* ---- the base type --------------------------------------------------------------------------- */
 
 int q5py_guard_traverse(PyObject *self, visitproc visit, void *arg) {
     (void)arg;
@@ -82,8 +80,7 @@ int q5py_guard_add_type(PyObject *module, q5py_state *state, PyType_Spec *spec,
     return *ret_type ? PyModule_AddType(module, *ret_type) : -1;
 }
 
-/* ---- functions of the project's ----------------------------------------------------------------
- */
+/* ---- functions of the project's -------------------------------------------------------------- */
 
 typedef struct python_guard {
     q5py_guard base;

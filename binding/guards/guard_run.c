@@ -1,8 +1,9 @@
 /* A request's way through the guards of its route, and what they share. */
 #include "auth/auth.h"
-#include "traffic/client.h"
+
 #include "api/plan_data.h"
 #include "django/request.h"
+#include "traffic/client.h"
 
 int q5py_pass_init(q5py_pass *pass, q5py_state *state, q5py_plan *plan, q5_exchange *x,
                    PyObject *request) {
@@ -30,8 +31,7 @@ void q5py_pass_clear(q5py_pass *pass) {
     Py_CLEAR(pass->user);
 }
 
-/* ---- before ------------------------------------------------------------------------------------
- */
+/* ---- before ---------------------------------------------------------------------------------- */
 
 int q5py_pass_before(q5py_pass *pass, q5py_reply *reply, PyObject **ret_awaitable) {
     const q5py_plan_data *data = pass->plan->data;
@@ -62,8 +62,7 @@ int q5py_pass_resume(q5py_pass *pass, PyObject *result, q5py_reply *reply,
     return q5py_pass_before(pass, reply, ret_awaitable);
 }
 
-/* ---- after -------------------------------------------------------------------------------------
- */
+/* ---- after ----------------------------------------------------------------------------------- */
 
 /* The guard's exception takes the place of what was to be answered. */
 static void replace(q5py_pass *pass, q5py_reply *reply) {
@@ -113,8 +112,7 @@ int q5py_pass_finish(q5py_guard *guard, q5py_pass *pass, PyObject *finish, q5py_
     return q5py_reply_merge_fields(reply, fields);
 }
 
-/* ---- what guards ask for -----------------------------------------------------------------------
- */
+/* ---- what guards ask for --------------------------------------------------------------------- */
 
 PyObject *q5py_pass_request(q5py_pass *pass) {
     if (pass->request) return pass->request;

@@ -2,6 +2,7 @@
  * own. Fields that never change are lines; sessions, users and messages are promised to the request
  * should one be made, and kept where they were used. */
 #include "guard.h"
+
 #include "middleware/middleware.h"
 
 #define STACK_LINES_MAX 16
@@ -25,8 +26,7 @@ typedef struct stack_guard {
     stack_line lines[STACK_LINES_MAX];
 } stack_guard;
 
-/* ---- before ------------------------------------------------------------------------------------
- */
+/* ---- before ---------------------------------------------------------------------------------- */
 
 static void promise(stack_guard *self, q5py_pass *pass) {
     pass->lazy = self->lazy;
@@ -73,8 +73,7 @@ static int stack_before(q5py_guard *guard, q5py_pass *pass, q5py_reply *reply,
     return Q5PY_GUARD_GO;
 }
 
-/* ---- after -------------------------------------------------------------------------------------
- */
+/* ---- after ----------------------------------------------------------------------------------- */
 
 static int is_secure(q5py_pass *pass) {
     PyObject *request = q5py_pass_request(pass);
@@ -156,8 +155,7 @@ static int stack_after(q5py_guard *guard, q5py_pass *pass, q5py_reply *reply,
                        : touched;
 }
 
-/* ---- the type ----------------------------------------------------------------------------------
- */
+/* ---- the type -------------------------------------------------------------------------------- */
 
 PyDoc_STRVAR(stack_doc,
              "StackGuard(*, asks, lines, lazy, session_store, finish, always_finish, locale)\n\n"

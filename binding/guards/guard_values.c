@@ -1,7 +1,7 @@
 /* What guards hand to functions of the project's. */
-#include "convert.h"
 #include "guard_values.h"
 
+#include "convert.h"
 #include "q5/percent.h"
 
 /* As the handler will get it; NULL without an exception where it will refuse it. */

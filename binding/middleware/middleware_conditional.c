@@ -4,7 +4,6 @@
 #include "middleware.h"
 
 #include "convert.h"
-
 #include "q5/conditional.h"
 #include "q5/date.h"
 
@@ -12,8 +11,7 @@
 #define ON_LOOP_MAX 262144
 #define NOT_MODIFIED 304 /* beside a step's statuses */
 
-/* ---- the tag of the content --------------------------------------------------------------------
- */
+/* ---- the tag of the content ------------------------------------------------------------------ */
 
 /* needs_etag(): 1: Cache-Control has the directive no-store; 0: it has not; 2: Django is to look.
  */
@@ -74,8 +72,7 @@ static int add_tag(q5py_state *state, q5py_leaving *leaving) {
     return set_tag(state, leaving);
 }
 
-/* ---- what the request asks ---------------------------------------------------------------------
- */
+/* ---- what the request asks ------------------------------------------------------------------- */
 
 static bool is_tag_char(char c) {
     return c > ' ' && c < 0x7f && c != '"' && c != ',';
@@ -151,8 +148,7 @@ static int evaluate(q5py_state *state, PyObject *request, q5_slice tag, q5_slice
     return found <= 0 ? found : Q5PY_STEP_PYTHON;
 }
 
-/* ---- the response ------------------------------------------------------------------------------
- */
+/* ---- the response ---------------------------------------------------------------------------- */
 
 /* The value of a field: 0 and an empty slice where there is none; Q5PY_STEP_PYTHON; -1. */
 static int find_validator(PyObject *store, PyObject *key, q5_slice *ret) {

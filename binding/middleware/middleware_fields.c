@@ -54,8 +54,7 @@ bool q5py_ascii(PyObject *text, q5_slice *ret) {
     return true;
 }
 
-/* ---- Vary --------------------------------------------------------------------------------------
- */
+/* ---- Vary ------------------------------------------------------------------------------------ */
 
 static bool is_name_char(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-';
@@ -91,8 +90,7 @@ int q5py_patch_vary(q5py_state *state, PyObject *store, PyObject *name) {
     return rc;
 }
 
-/* ---- names -------------------------------------------------------------------------------------
- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 int q5py_init_middleware_fields(PyObject *module, q5py_state *state) {
     (void)module;

@@ -13,8 +13,7 @@
 /* The tuple that languages_known() gives: quintette.server.languages.Known. */
 enum { RELIED, VARIABLE, IS_OWN, CHOICES, PATHS, FIELDS, KNOWN_COUNT };
 
-/* ---- what is known -----------------------------------------------------------------------------
- */
+/* ---- what is known --------------------------------------------------------------------------- */
 
 /* Of each (dict, name, value): the value is still there. 1, 0, or -1 with an exception. */
 static int still_holds(PyObject *relied) {
@@ -59,8 +58,7 @@ int q5py_language_carry(q5py_state *state) {
     return rc;
 }
 
-/* ---- answers that are kept ---------------------------------------------------------------------
- */
+/* ---- answers that are kept ------------------------------------------------------------------- */
 
 /* kept[key], which is function(*args) where it is new; args is taken over. New reference, or NULL
  * with an exception. */
@@ -78,8 +76,7 @@ static PyObject *find(PyObject *kept, PyObject *key) {
     return Py_XNewRef(PyDict_GetItemWithError(kept, key));
 }
 
-/* ---- in the path -------------------------------------------------------------------------------
- */
+/* ---- in the path ----------------------------------------------------------------------------- */
 
 /* What the pattern of language prefixes lets pass, of ASCII; all else is no prefix, or Django's. */
 static bool is_name(Py_UCS4 c) {
@@ -132,8 +129,7 @@ static int get_prefixes(q5py_state *state, bool *ret_used, bool *ret_default_too
     return default_too < 0 ? -1 : 0;
 }
 
-/* ---- in the head -------------------------------------------------------------------------------
- */
+/* ---- in the head ----------------------------------------------------------------------------- */
 
 /* META has both under one key. */
 static bool is_accept_language(q5_slice name) {
@@ -203,8 +199,7 @@ static int default_choice(q5py_state *state, PyObject *known, PyObject **ret) {
     return *ret ? 1 : -1;
 }
 
-/* ---- process_request() -------------------------------------------------------------------------
- */
+/* ---- process_request() ----------------------------------------------------------------------- */
 
 static int choose(q5py_state *state, PyObject *known, PyObject *request, PyObject **ret) {
     bool used, default_too;
@@ -247,8 +242,7 @@ int q5py_locale_request(q5py_state *state, PyObject *request) {
     return rc;
 }
 
-/* ---- process_response() ------------------------------------------------------------------------
- */
+/* ---- process_response() ---------------------------------------------------------------------- */
 
 /* get_language(), as a str of a catalogue of Django's: 1 and a new reference; 0: it takes Django to
  * know; -1. */
@@ -330,8 +324,7 @@ int q5py_locale_response(q5py_state *state, PyObject *request, PyObject *respons
     return rc;
 }
 
-/* ---- the same for a reply of a typed route -----------------------------------------------------
- */
+/* ---- the same for a reply of a typed route --------------------------------------------------- */
 
 static int set_reply_language(PyObject *known, PyObject *language, q5py_reply *reply) {
     q5_slice found;

@@ -3,8 +3,7 @@
 
 #include "convert.h"
 
-/* ---- steps -------------------------------------------------------------------------------------
- */
+/* ---- steps ----------------------------------------------------------------------------------- */
 
 /* New reference, or NULL without an exception. */
 static PyObject *own_method(PyObject *instance, PyObject *name) {
@@ -53,8 +52,7 @@ static PyObject *ask(const q5py_step *step, PyObject *name, PyObject *request, P
                                      (response ? 3 : 2) | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
 }
 
-/* ---- exceptions --------------------------------------------------------------------------------
- */
+/* ---- exceptions ------------------------------------------------------------------------------ */
 
 /* What convert_exception_to_response() around a middleware does with the current exception. */
 static PyObject *convert(q5py_state *state, PyObject *request) {
@@ -69,8 +67,7 @@ static PyObject *convert(q5py_state *state, PyObject *request) {
     return response;
 }
 
-/* ---- in order ----------------------------------------------------------------------------------
- */
+/* ---- in order -------------------------------------------------------------------------------- */
 
 /* The steps from *at on: a response that one gave, or None when all are through; NULL with the
  * exception of the step *at. Steps before *at, and with a response the one at it, see the response.
@@ -160,8 +157,7 @@ static PyObject *segment_call(PyObject *object, PyObject *args, PyObject *kwargs
     return run(self, request);
 }
 
-/* ---- for coroutines ----------------------------------------------------------------------------
- */
+/* ---- for coroutines -------------------------------------------------------------------------- */
 
 /* (at, response | exception | None, todo | None) */
 static PyObject *told(int at, PyObject *response, PyObject *todo) {
@@ -198,8 +194,7 @@ static PyObject *segment_leave(PyObject *object, PyObject *args) {
     return told(at, response, todo);
 }
 
-/* ---- the type ----------------------------------------------------------------------------------
- */
+/* ---- the type -------------------------------------------------------------------------------- */
 
 static PyObject *segment_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     static char *names[] = {"steps", "get_response", "handler", "raises", NULL};

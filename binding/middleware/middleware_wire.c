@@ -26,8 +26,7 @@ int q5py_setting_truth(q5py_state *state, PyObject *name) {
     return truth;
 }
 
-/* ---- fields ------------------------------------------------------------------------------------
- */
+/* ---- fields ---------------------------------------------------------------------------------- */
 
 static int field_of_meta(PyObject *meta, PyObject *key, q5_slice *ret) {
     PyObject *value = PyDict_GetItemWithError(meta, key);
@@ -67,8 +66,7 @@ int q5py_wire_field(q5py_state *state, PyObject *request, q5_field_id id, PyObje
     return rc;
 }
 
-/* ---- cookies -----------------------------------------------------------------------------------
- */
+/* ---- cookies --------------------------------------------------------------------------------- */
 
 /* Names and values that are the same however they are decoded. */
 static bool is_plain(q5_slice text) {
@@ -108,8 +106,7 @@ int q5py_wire_cookie(q5py_state *state, PyObject *request, PyObject *name, q5_sl
     return only ? find_cookie(only, q5_slice_make(text, (size_t)len), ret) : 0;
 }
 
-/* ---- the host ----------------------------------------------------------------------------------
- */
+/* ---- the host -------------------------------------------------------------------------------- */
 
 /* The pattern as a slice, where it is in lower case already. */
 static bool pattern_of(PyObject *item, q5_slice *ret) {

@@ -5,8 +5,7 @@
 
 #define COST_OF_ENTRY 256 /* bytes besides those of lines and body */
 
-/* ---- lines -------------------------------------------------------------------------------------
- */
+/* ---- lines ----------------------------------------------------------------------------------- */
 
 static bool is_token(q5_slice name) {
     for (size_t i = 0; i < name.len; i++) {
@@ -69,8 +68,7 @@ static int append_all(q5_buf *out, const q5py_reply *reply) {
     return rc;
 }
 
-/* ---- entries -----------------------------------------------------------------------------------
- */
+/* ---- entries --------------------------------------------------------------------------------- */
 
 /* References are taken over. */
 static q5py_cached *make(q5py_state *state, int status, PyObject *lines, PyObject *body) {

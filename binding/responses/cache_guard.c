@@ -4,16 +4,16 @@
  *           computes it, or waits for the one that does
  *
  * What comes after the handler is in cache_keep.c. */
-#include "auth/auth.h"
 #include "cache_guard.h"
+
+#include "api/plan_data.h"
+#include "auth/auth.h"
 #include "guards/guard_values.h"
 #include "loop/now.h"
-#include "api/plan_data.h"
 
 #define WAITS_MAX 3 /* other requests that one waits for, one after the other */
 
-/* ---- a reply that is there ---------------------------------------------------------------------
- */
+/* ---- a reply that is there ------------------------------------------------------------------- */
 
 static int give(q5py_guard *guard, q5py_pass *pass, q5py_cached *entry, double age_s,
                 q5py_reply *reply) {
@@ -24,8 +24,7 @@ static int give(q5py_guard *guard, q5py_pass *pass, q5py_cached *entry, double a
                : Q5PY_GUARD_ANSWER;
 }
 
-/* ---- one that is not ---------------------------------------------------------------------------
- */
+/* ---- one that is not ------------------------------------------------------------------------- */
 
 /* This request computes, in the place of the others where it is listed. */
 static int compute(q5py_cache_guard *self, q5py_turn *turn) {
@@ -85,8 +84,7 @@ static int load(q5py_cache_guard *self, q5py_turn *turn, q5py_turn_phase phase,
     return *ret_awaitable ? Q5PY_GUARD_WAIT : -1;
 }
 
-/* ---- before ------------------------------------------------------------------------------------
- */
+/* ---- before ---------------------------------------------------------------------------------- */
 
 static int look_up(q5py_guard *guard, q5py_pass *pass, PyObject *who, q5py_reply *reply,
                    PyObject **ret_awaitable) {
@@ -142,8 +140,7 @@ static int cache_before(q5py_guard *guard, q5py_pass *pass, q5py_reply *reply,
     return look_up(guard, pass, NULL, reply, ret_awaitable);
 }
 
-/* ---- resume ------------------------------------------------------------------------------------
- */
+/* ---- resume ---------------------------------------------------------------------------------- */
 
 /* Another one may have saved it, and ended, while we were told that it was not there: whoever leads
  * asks once more. */
@@ -202,8 +199,7 @@ static int cache_resume(q5py_guard *guard, q5py_pass *pass, PyObject *result, q5
     return loaded(guard, pass, turn, result, reply, ret_awaitable);
 }
 
-/* ---- construction ------------------------------------------------------------------------------
- */
+/* ---- construction ---------------------------------------------------------------------------- */
 
 static PyObject *cache_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     static char *names[] = {"store",         "secret",    "scope",     "vary", "seconds",

@@ -1,8 +1,9 @@
 /* What _quintette.CacheGuard does with a reply: one that may be kept is, and whoever waits is told.
  */
 #include "cache_guard.h"
-#include "loop/now.h"
+
 #include "api/plan_data.h"
+#include "loop/now.h"
 
 static int add_names_to_vary(q5py_reply *reply, PyObject *names) {
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(names); i++) {

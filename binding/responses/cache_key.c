@@ -2,18 +2,17 @@
  * handler sees what it declares, so what it does not declare (a field, a query parameter that only
  * serves to miss the cache) neither makes a difference nor can poison what others get. */
 #include "cache.h"
-#include "api/plan_data.h"
 
 #include <stdlib.h>
 
+#include "api/plan_data.h"
 #include "q5/cookie.h"
 #include "q5/percent.h"
 #include "q5/urlencoded.h"
 
 #define PAIRS_MAX 256 /* of a query string; one with more is not kept */
 
-/* ---- what the plan declares --------------------------------------------------------------------
- */
+/* ---- what the plan declares ------------------------------------------------------------------ */
 
 static int add_name(PyObject *names, const char *base, Py_ssize_t len) {
     PyObject *name = PyBytes_FromStringAndSize(base, len);
@@ -68,8 +67,7 @@ void q5py_cache_inputs_clear(q5py_cache_inputs *inputs) {
     Py_CLEAR(inputs->cookies);
 }
 
-/* ---- hashing: each piece with its length, each list with its count -----------------------------
- */
+/* ---- hashing: each piece with its length, each list with its count --------------------------- */
 
 static void feed_number(q5_siphash *hash, uint64_t number) {
     q5_siphash_feed(hash, q5_slice_make((const char *)&number, sizeof(number)));
@@ -215,8 +213,7 @@ static int feed_scheme(q5_siphash *hash, q5py_pass *pass) {
     return rc;
 }
 
-/* ---- content -----------------------------------------------------------------------------------
- */
+/* ---- content --------------------------------------------------------------------------------- */
 
 static bool is_some(q5_slice length) {
     for (size_t i = 0; i < length.len; i++)
@@ -254,8 +251,7 @@ static int reads_content(const q5py_cache_inputs *inputs, q5py_pass *pass) {
     return rc;
 }
 
-/* ---- the key -----------------------------------------------------------------------------------
- */
+/* ---- the key --------------------------------------------------------------------------------- */
 
 static int feed_text(q5_siphash *hash, PyObject *text) {
     Py_ssize_t len = 0;

@@ -5,8 +5,7 @@
 
 #define TURNS_MAX 4096
 
-/* ---- the tables --------------------------------------------------------------------------------
- */
+/* ---- the tables ------------------------------------------------------------------------------ */
 
 static void release_entry(q5_cache_node *node) {
     Py_DECREF((PyObject *)Q5_CONTAINER_OF(node, q5py_cached, node));
@@ -44,8 +43,7 @@ q5py_cached *q5py_store_find(q5py_store *store, const uint8_t key[Q5_CACHE_KEY_L
     return NULL;
 }
 
-/* ---- methods -----------------------------------------------------------------------------------
- */
+/* ---- methods --------------------------------------------------------------------------------- */
 
 static PyObject *store_invalidate(PyObject *object, PyObject *const *args, Py_ssize_t count) {
     q5py_store *store = (q5py_store *)object;
@@ -72,8 +70,7 @@ static PyObject *store_stats(PyObject *object, PyObject *unused) {
         (unsigned long long)store->misses, "stale", (unsigned long long)store->stale);
 }
 
-/* ---- construction ------------------------------------------------------------------------------
- */
+/* ---- construction ---------------------------------------------------------------------------- */
 
 /* Memory that is the same in processes that are forked from here on. */
 static int map_clock(q5py_store *store) {

@@ -1,11 +1,11 @@
 /* _quintette.CompressGuard: replies in the coding that the client likes best. */
 #include "encoder.h"
-#include "convert.h"
-#include "guards/guard.h"
-#include "server/server.h"
-#include "greenlets/sync_call.h"
 
+#include "convert.h"
+#include "greenlets/sync_call.h"
+#include "guards/guard.h"
 #include "q5/accept.h"
+#include "server/server.h"
 
 /* The longest body that is compressed in one go on the loop's thread: some milliseconds. */
 #define AT_ONCE_MAX 262144
@@ -31,8 +31,7 @@ typedef struct compress_guard {
     PyObject *over, *over_async, *in_pieces;
 } compress_guard;
 
-/* ---- may this reply be compressed? -------------------------------------------------------------
- */
+/* ---- may this reply be compressed? ----------------------------------------------------------- */
 
 static bool ends_with(q5_slice text, q5_slice end) {
     return text.len >= end.len &&
@@ -109,8 +108,7 @@ static q5_coding choose(const compress_guard *self, const q5_head *head, bool *r
     return count ? order[0] : Q5_CODING_IDENTITY;
 }
 
-/* ---- fields ------------------------------------------------------------------------------------
- */
+/* ---- fields ---------------------------------------------------------------------------------- */
 
 /* What is compressed is another sequence of bytes: the tag says equivalence only (RFC 9110, 8.8.1).
  */
@@ -140,8 +138,7 @@ static int set_fields(q5py_reply *reply, q5_coding coding) {
     return q5py_reply_add_lines(reply, lines[coding]);
 }
 
-/* ---- bodies ------------------------------------------------------------------------------------
- */
+/* ---- bodies ---------------------------------------------------------------------------------- */
 
 /* 1: the body is compressed; 0: it would not be shorter; -1 with an exception. */
 static int compress_body(const compress_guard *self, q5py_pass *pass, q5py_reply *reply,
@@ -225,8 +222,7 @@ static int compress_after(q5py_guard *guard, q5py_pass *pass, q5py_reply *reply,
     return set_fields(reply, coding) ? -1 : Q5PY_GUARD_GO;
 }
 
-/* ---- construction ------------------------------------------------------------------------------
- */
+/* ---- construction ---------------------------------------------------------------------------- */
 
 static int read_types(compress_guard *self) {
     Py_ssize_t count = PyTuple_GET_SIZE(self->type_bytes);

@@ -2,10 +2,10 @@
  * 13). Functions of the project's are asked before the handler; a tag of the body is made behind
  * it. */
 #include "guards/guard_values.h"
-#include "api/plan_data.h"
 
 #include <time.h>
 
+#include "api/plan_data.h"
 #include "q5/conditional.h"
 #include "q5/date.h"
 #include "q5/siphash.h"
@@ -33,8 +33,7 @@ static bool is_conditional(const q5_head *head) {
            head->known[Q5_FIELD_IF_UNMODIFIED_SINCE] >= 0;
 }
 
-/* ---- answers -----------------------------------------------------------------------------------
- */
+/* ---- answers --------------------------------------------------------------------------------- */
 
 /* What describes content is not sent without it (RFC 9110, 15.4.5). */
 static bool describes_content(PyObject *field) {
@@ -76,8 +75,7 @@ static PyObject *date_text(int64_t seconds) {
     return PyUnicode_FromStringAndSize(text, sizeof(text));
 }
 
-/* ---- what the project says of its representation -----------------------------------------------
- */
+/* ---- what the project says of its representation --------------------------------------------- */
 
 /* (tag or None, seconds or None), both borrowed. */
 static int read_validators(PyObject *given, PyObject **ret_tag, PyObject **ret_modified,
@@ -141,8 +139,7 @@ static int conditional_resume(q5py_guard *guard, q5py_pass *pass, PyObject *resu
     return Q5PY_GUARD_GO;
 }
 
-/* ---- the tag of a body -------------------------------------------------------------------------
- */
+/* ---- the tag of a body ----------------------------------------------------------------------- */
 
 static int add_body_tag(const conditional_guard *self, q5py_reply *reply) {
     q5_slice body = q5_slice_make(NULL, 0);
@@ -204,8 +201,7 @@ static int conditional_after(q5py_guard *guard, q5py_pass *pass, q5py_reply *rep
     return evaluate(self, head, reply) ? -1 : Q5PY_GUARD_GO;
 }
 
-/* ---- construction ------------------------------------------------------------------------------
- */
+/* ---- construction ---------------------------------------------------------------------------- */
 
 static int read_kind(const char *text, tag_kind *ret) {
     static const char *const kinds[] = {

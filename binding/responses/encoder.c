@@ -22,8 +22,7 @@ typedef struct q5py_encoders {
     size_t random_left;
 } q5py_encoders;
 
-/* ---- compressors, kept and made ----------------------------------------------------------------
- */
+/* ---- compressors, kept and made -------------------------------------------------------------- */
 
 static void coder_deinit(coder *c) {
     q5_compressor_deinit(&c->compressor);
@@ -80,8 +79,7 @@ static int begin(q5py_state *state, q5_coding coding, int level, size_t pad, uin
     return status ? -1 : 0;
 }
 
-/* ---- whole bodies ------------------------------------------------------------------------------
- */
+/* ---- whole bodies ---------------------------------------------------------------------------- */
 
 PyObject *q5py_encode_whole(q5py_state *state, q5_coding coding, int level, size_t pad,
                             q5_slice body, bool may_block) {
@@ -104,8 +102,7 @@ PyObject *q5py_encode_whole(q5py_state *state, q5_coding coding, int level, size
     return made;
 }
 
-/* ---- streams -----------------------------------------------------------------------------------
- */
+/* ---- streams --------------------------------------------------------------------------------- */
 
 typedef struct encoder_object {
     PyObject_HEAD q5py_state *state;
@@ -231,8 +228,7 @@ static PyType_Spec encoder_spec = {
     .slots = encoder_slots,
 };
 
-/* ---- the module's ------------------------------------------------------------------------------
- */
+/* ---- the module's ---------------------------------------------------------------------------- */
 
 void q5py_encoders_free(q5py_state *state) {
     q5py_encoders *encoders = state->encoders;

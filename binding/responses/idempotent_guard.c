@@ -4,9 +4,10 @@
  *
  * pass->notes: NULL; then (name, fingerprint) while begin() is waited for; then (name, fingerprint,
  * token) while the handler runs; or the reply that is given again. */
-#include "auth/auth.h"
 #include "cache.h"
+
 #include "api/plan_bind.h"
+#include "auth/auth.h"
 
 #define KEY_MAX 255
 #define KEY_MIN_OF_NOBODY                                                  \
@@ -46,8 +47,7 @@ static int refuse(const idempotent_guard *self, refusal why) {
     return -1;
 }
 
-/* ---- the key -----------------------------------------------------------------------------------
- */
+/* ---- the key --------------------------------------------------------------------------------- */
 
 static bool is_unsafe(const q5_head *head) {
     return head->method_id == Q5_METHOD_POST || head->method_id == Q5_METHOD_PUT ||
@@ -78,8 +78,7 @@ static int find_key(const idempotent_guard *self, const q5_head *head, q5_slice 
     return 1;
 }
 
-/* ---- names -------------------------------------------------------------------------------------
- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 static void begin_hash(const idempotent_guard *self, q5_siphash *hash) {
     q5_siphash_init(hash, (const uint8_t *)PyBytes_AS_STRING(self->secret));
@@ -153,8 +152,7 @@ static PyObject *fingerprint(const idempotent_guard *self, q5py_pass *pass) {
     return end_hash(&hash);
 }
 
-/* ---- before ------------------------------------------------------------------------------------
- */
+/* ---- before ---------------------------------------------------------------------------------- */
 
 static int ask(q5py_guard *guard, q5py_pass *pass, PyObject *who, q5_slice key,
                PyObject **ret_awaitable) {
@@ -242,8 +240,7 @@ static int idempotent_resume(q5py_guard *guard, q5py_pass *pass, PyObject *resul
     }
 }
 
-/* ---- after -------------------------------------------------------------------------------------
- */
+/* ---- after ----------------------------------------------------------------------------------- */
 
 /* It may succeed when it is tried again. */
 static bool is_passing(int status) {
@@ -293,8 +290,7 @@ static int idempotent_after(q5py_guard *guard, q5py_pass *pass, q5py_reply *repl
     return Q5PY_GUARD_GO;
 }
 
-/* ---- construction ------------------------------------------------------------------------------
- */
+/* ---- construction ---------------------------------------------------------------------------- */
 
 static PyObject *idempotent_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     static char *names[] = {"field", "scope",  "secret",  "body_max", "required", "of_anybody",

@@ -1,7 +1,8 @@
 /* Who asks, as a name for what is kept for him alone, and where. */
+#include "cache.h"
+
 #include "auth/auth.h"
 #include "convert.h"
-#include "cache.h"
 
 static PyObject *of_user(PyObject *user) {
     PyObject *pk = PyObject_GetAttrString(user, "pk");

@@ -3,15 +3,15 @@
  * no exception behind. */
 #include "server.h"
 
+#include "api/plan_data.h"
 #include "convert.h"
 #include "django/django.h"
-#include "telemetry/metrics.h"
-#include "api/plan_data.h"
 #include "django/request.h"
 #include "greenlets/sync_call.h"
-#include "query/watch.h"
 #include "loop/watchdog.h"
 #include "middleware/middleware.h"
+#include "query/watch.h"
+#include "telemetry/metrics.h"
 #include "websocket/websocket.h"
 
 /* ---- outcomes -------------------------------------------------------------------------------- */

@@ -2,12 +2,12 @@
  * and whom its errors are told. */
 #include "server.h"
 
+#include "convert.h"
+#include "loop/watchdog.h"
+#include "query/watch.h"
 #include "streams/after.h"
 #include "streams/body_source.h"
-#include "convert.h"
 #include "telemetry/trace.h"
-#include "query/watch.h"
-#include "loop/watchdog.h"
 #include "websocket/websocket.h"
 
 q5py_flight *q5py_flight_begin(q5py_server *server, q5_exchange *x) {

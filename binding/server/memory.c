@@ -1,9 +1,10 @@
 /* _quintette.MemoryConnection: a client's end of a connection that has no socket, for test clients.
  * The same parser, router, plans and response writer as on a socket. */
+#include "server.h"
+
 #include <unistd.h>
 
 #include "convert.h"
-#include "server.h"
 
 typedef struct memory_connection {
     PyObject_HEAD q5py_server *server; /* owned */

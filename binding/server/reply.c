@@ -1,10 +1,10 @@
 /* From a reply to the response, on the loop's thread. */
 #include "server.h"
 
+#include <unistd.h>
+
 #include "django/django.h"
 #include "query/watch.h"
-
-#include <unistd.h>
 
 void q5py_reply_clear(q5py_reply *reply) {
     Py_CLEAR(reply->reason);

@@ -17,8 +17,7 @@ int q5py_field_slice(PyObject *text, q5_slice *ret) {
     return -1;
 }
 
-/* ---- lines -------------------------------------------------------------------------------------
- */
+/* ---- lines ----------------------------------------------------------------------------------- */
 
 /* The line at *at, which moves on behind it; false at the end. */
 static bool next_line(q5_slice lines, size_t *at, q5_slice *ret_name, q5_slice *ret_value) {
@@ -52,8 +51,7 @@ int q5py_reply_add_lines(q5py_reply *reply, q5_slice lines) {
     return 0;
 }
 
-/* ---- pairs -------------------------------------------------------------------------------------
- */
+/* ---- pairs ----------------------------------------------------------------------------------- */
 
 static bool pair_is(PyObject *pair, q5_slice name) {
     q5_slice found;

@@ -3,14 +3,13 @@
 
 #include <time.h>
 
-#include "convert.h"
 #include "api/router.h"
-#include "telemetry/spans.h"
-#include "telemetry/metrics.h"
-#include "telemetry/trace.h"
+#include "convert.h"
 #include "loop/watchdog.h"
-
 #include "q5/ws_deflate.h"
+#include "telemetry/metrics.h"
+#include "telemetry/spans.h"
+#include "telemetry/trace.h"
 
 /* ---- configuration --------------------------------------------------------------------------- */
 

@@ -4,14 +4,14 @@
 
 #include <time.h>
 
-#include "traffic/client.h"
-#include "streams/body_source.h"
-#include "convert.h"
-#include "traffic/cors.h"
-#include "telemetry/metrics.h"
 #include "api/plan_data.h"
+#include "convert.h"
+#include "streams/body_source.h"
+#include "telemetry/metrics.h"
 #include "telemetry/spans.h"
 #include "telemetry/trace.h"
+#include "traffic/client.h"
+#include "traffic/cors.h"
 #include "websocket/websocket.h"
 
 #define LOG_SIZE_MAX (1u << 20) /* lines that nobody takes are dropped past it */

@@ -1,7 +1,7 @@
 /* Files below configured prefixes, answered without a line of Python. */
-#include <unistd.h>
-
 #include "server.h"
+
+#include <unistd.h>
 
 #include "q5/accept.h"
 #include "q5/percent.h"

@@ -1,7 +1,6 @@
 #include "pieces.h"
 
 #include "api/plan_data.h"
-
 #include "q5/sse.h"
 
 /* Shared with api/streams.py. */

@@ -2,8 +2,8 @@
  * response. */
 #include "stream.h"
 
-#include "responses/encoder.h"
 #include "pieces.h"
+#include "responses/encoder.h"
 
 #define SMALL_MAX 4096  /* larger pieces are sent from where they are */
 #define BATCH_MAX 16384 /* small pieces that are sent as one */

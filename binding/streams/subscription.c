@@ -1,4 +1,5 @@
 #include "channel.h"
+
 #include "stream.h"
 
 #define TAKE_MAX 64 /* events handed to Python at a time */
@@ -278,8 +279,7 @@ void q5py_channel_tell(q5py_channel *channel) {
     call_waiting(channel);
 }
 
-/* ---- the type: for Python that iterates -------------------------------------------------------
- */
+/* ---- the type: for Python that iterates ------------------------------------------------------ */
 
 PyDoc_STRVAR(take_doc,
              "take() -> list | None\n\nEvents that are due, at most 64; None: no more will "

@@ -1,11 +1,11 @@
 #include "metrics.h"
 
-#include "traffic/client.h"
 #include "convert.h"
 #include "django/django_urls.h"
 #include "django/request.h"
-#include "trace.h"
 #include "loop/watchdog.h"
+#include "trace.h"
+#include "traffic/client.h"
 
 #define NETWORKS_MAX 64
 

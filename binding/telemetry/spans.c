@@ -2,9 +2,9 @@
 
 #include <time.h>
 
-#include "traffic/client.h"
 #include "convert.h"
 #include "metrics.h"
+#include "traffic/client.h"
 
 /* ---- configuration --------------------------------------------------------------------------- */
 

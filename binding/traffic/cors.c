@@ -17,8 +17,7 @@ typedef struct cors_guard {
     int private_network; /* and to come from a wider network */
 } cors_guard;
 
-/* ---- origins -----------------------------------------------------------------------------------
- */
+/* ---- origins --------------------------------------------------------------------------------- */
 
 /* Visible ASCII: what a browser serialises, and what may be sent back as it is. */
 static bool is_plain(q5_slice text) {
@@ -76,8 +75,7 @@ static int is_allowed(const cors_guard *self, q5_slice origin) {
     return is_matched(self->matchers, origin);
 }
 
-/* ---- lines -------------------------------------------------------------------------------------
- */
+/* ---- lines ----------------------------------------------------------------------------------- */
 
 static int append(q5_buf *lines, q5_slice text) {
     if (q5_buf_append(lines, text.base, text.len) == Q5_OK) return 0;
@@ -141,8 +139,7 @@ static int add_grant(const cors_guard *self, q5py_pass *pass, bool is_preflight,
     return rc < 0 ? -1 : 0;
 }
 
-/* ---- the guard ---------------------------------------------------------------------------------
- */
+/* ---- the guard ------------------------------------------------------------------------------- */
 
 bool q5py_cors_is_preflight(const q5_head *head, q5_slice *ret_method) {
     if (head->method_id != Q5_METHOD_OPTIONS || !q5_head_known(head, Q5_FIELD_ORIGIN)) return false;
@@ -177,8 +174,7 @@ static int cors_after(q5py_guard *guard, q5py_pass *pass, q5py_reply *reply,
     return add_grant(self, pass, false, reply);
 }
 
-/* ---- for the middleware ------------------------------------------------------------------------
- */
+/* ---- for the middleware ---------------------------------------------------------------------- */
 
 PyDoc_STRVAR(granted_doc,
              "granted(fields, preflight) -> bytes\n\nThe lines that a request with these (name,\n"
@@ -200,8 +196,7 @@ static PyObject *cors_granted(PyObject *object, PyObject *args) {
     return made;
 }
 
-/* ---- the type ----------------------------------------------------------------------------------
- */
+/* ---- the type -------------------------------------------------------------------------------- */
 
 static PyObject *cors_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     static char *names[] = {"exact", "patterns",     "matchers",        "grant", "preflight",

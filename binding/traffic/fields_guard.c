@@ -16,8 +16,7 @@ typedef struct fields_guard {
     field_set plain, html; /* by the reply's media type */
 } fields_guard;
 
-/* ---- on a reply --------------------------------------------------------------------------------
- */
+/* ---- on a reply ------------------------------------------------------------------------------ */
 
 static q5_slice piece(const field_set *set, size_t from, size_t to) {
     return q5_slice_make(PyBytes_AS_STRING(set->lines) + from, to - from);
@@ -50,8 +49,7 @@ static int fields_after(q5py_guard *guard, q5py_pass *pass, q5py_reply *reply,
     return add_missing(set, q5py_reply_present(reply, set->names, set->count), reply);
 }
 
-/* ---- the type ----------------------------------------------------------------------------------
- */
+/* ---- the type -------------------------------------------------------------------------------- */
 
 /* Of checked lines, "Name: value\r\n" each. */
 static int read_set(field_set *set, PyObject *lines) {

@@ -1,5 +1,6 @@
 /* _quintette.Proxies: which peers are believed what they forward. Constant once made. */
 #include "client.h"
+
 #include "convert.h"
 #include "head_pairs.h"
 
@@ -11,8 +12,7 @@ struct q5py_proxies {
     bool takes_host;
 };
 
-/* ---- at a request's head -----------------------------------------------------------------------
- */
+/* ---- at a request's head --------------------------------------------------------------------- */
 
 static bool keep_client(q5_exchange *x, const q5_client *client) {
     q5_client *kept = q5_arena_alloc(&x->arena, sizeof(*kept));
@@ -43,8 +43,7 @@ bool q5py_proxies_refuse(const q5py_proxies *self, q5_exchange *x) {
     return !fine;
 }
 
-/* ---- for other hosts ---------------------------------------------------------------------------
- */
+/* ---- for other hosts ------------------------------------------------------------------------- */
 
 /* The fields that are left, as they were given. */
 static PyObject *fields_left(const q5_head *head) {
@@ -89,8 +88,7 @@ static PyObject *proxies_resolve(PyObject *object, PyObject *args) {
                          (Py_ssize_t)host.len, fields_left(&head), PyBool_FromLong(doubted));
 }
 
-/* ---- the type ----------------------------------------------------------------------------------
- */
+/* ---- the type -------------------------------------------------------------------------------- */
 
 static int read_networks(q5py_proxies *self, PyObject *networks) {
     Py_ssize_t count = PyTuple_GET_SIZE(networks);

@@ -3,8 +3,7 @@
 #define NSEC_PER_SEC UINT64_C(1000000000)
 #define NUMBER_MAX 20 /* digits of 64 bits */
 
-/* ---- fields ------------------------------------------------------------------------------------
- */
+/* ---- fields ---------------------------------------------------------------------------------- */
 
 static char *put(char *at, q5_slice text) {
     memcpy(at, text.base, text.len);
@@ -48,8 +47,7 @@ static q5_slice write_lines(const q5py_throttle *self, q5py_pass *pass,
     return q5_slice_make(base, (size_t)(at - base));
 }
 
-/* ---- verdicts ----------------------------------------------------------------------------------
- */
+/* ---- verdicts -------------------------------------------------------------------------------- */
 
 static int refuse(const q5py_throttle *self, q5py_reply *reply, q5_slice lines) {
     reply->status = 429;
@@ -115,8 +113,7 @@ static int count(const q5py_throttle *self, q5py_pass *pass, const q5py_throttle
     return settle(self, pass, &verdict, reply);
 }
 
-/* ---- the guard ---------------------------------------------------------------------------------
- */
+/* ---- the guard ------------------------------------------------------------------------------- */
 
 /* With WAIT, the note tells resume() for what; until after() it is of no other use. */
 static int waiting(const q5py_throttle *self, q5py_pass *pass, q5py_throttle_stage stage, int rc,

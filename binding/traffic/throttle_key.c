@@ -1,7 +1,8 @@
 /* Whose request it is. Keys of different kinds begin with different letters. */
+#include "throttle.h"
+
 #include "auth/auth.h"
 #include "client.h"
-#include "throttle.h"
 
 static void make_key(const q5py_throttle *self, const char *kind, q5_slice text,
                      q5py_throttle_key *ret_key) {

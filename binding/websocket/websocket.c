@@ -1,13 +1,12 @@
 /* The type, and its part in a flight's life: it is made when the handler's arguments are, answers
  * the handshake when it is first used, and keeps the flight until both the handler and the
  * connection have ended. */
-#include "auth/auth.h"
 #include "websocket.h"
 
-#include "q5/ws_handshake.h"
-
-#include "convert.h"
 #include "api/plan_data.h"
+#include "auth/auth.h"
+#include "convert.h"
+#include "q5/ws_handshake.h"
 
 /* ---- making it ------------------------------------------------------------------------------- */
 

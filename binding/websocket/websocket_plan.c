@@ -1,10 +1,9 @@
 /* What a WebSocket route declares, and which handshakes it takes. */
 #include "websocket.h"
 
-#include "q5/ws_handshake.h"
-
-#include "convert.h"
 #include "api/plan_data.h"
+#include "convert.h"
+#include "q5/ws_handshake.h"
 
 /* ---- the declaration ------------------------------------------------------------------------- */
 

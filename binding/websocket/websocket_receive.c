@@ -3,9 +3,8 @@
  * timeout. */
 #include "websocket.h"
 
-#include "q5/json_guard.h"
-
 #include "convert.h"
+#include "q5/json_guard.h"
 
 #define QUEUE_CAP_MIN 4
 

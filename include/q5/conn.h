@@ -178,7 +178,7 @@ Q5_EXTERN int q5_exchange_create_detached(q5_exchange_pool *pool, const q5_conn_
 Q5_EXTERN q5_exchange *q5_exchange_ref(q5_exchange *x);
 Q5_EXTERN void q5_exchange_unref(q5_exchange *x);
 
-/* ---- connection: called by the transport ---------------------------------------------------- */
+/* ---- connection: called by the transport ----------------------------------------------------- */
 
 /* NULL when out of memory. config, app and pool outlive the connection. */
 Q5_EXTERN q5_conn *q5_conn_create(const q5_conn_config *config, const q5_app *app,
@@ -244,7 +244,7 @@ Q5_EXTERN bool q5_conn_expire(q5_conn *conn, q5_msec now);
  * expire; the transport flushes at its convenience. */
 Q5_EXTERN void q5_conn_set_wake(q5_conn *conn, void (*wake)(q5_conn *conn, void *ctx), void *ctx);
 
-/* ---- body: called by the application, where x->stream_body was set ------------------------- */
+/* ---- body: called by the application, where x->stream_body was set --------------------------- */
 
 /* What can be taken now; empty: nothing yet, or nothing more (q5_body_complete, x->body_error). A
  * client that waits for 100 Continue gets it. Valid until the connection is used again. */
@@ -258,7 +258,7 @@ Q5_EXTERN void q5_body_consume(q5_exchange *x, size_t n);
 /* All of it was received. */
 Q5_EXTERN bool q5_body_complete(const q5_exchange *x);
 
-/* ---- response: called by the application ---------------------------------------------------- */
+/* ---- response: called by the application ----------------------------------------------------- */
 
 /* Begins with a status of 200-599, or 101 where the client asks for an upgrade. Q5_ESTATE when one
  * was begun, Q5_ECLOSED, Q5_ENOMEM.

@@ -68,8 +68,7 @@ Q5_EXTERN void q5_metrics_count(q5_metrics *metrics, uint32_t slot,
 Q5_EXTERN void q5_metrics_set(q5_metrics *metrics, uint32_t slot, const q5_metrics_gauges *gauges);
 Q5_EXTERN void q5_metrics_add(q5_metrics *metrics, uint32_t slot, const q5_metrics_events *events);
 
-/* ---- reading ----------------------------------------------------------------------------------
- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 #define Q5_METRICS_ALL UINT32_MAX
 

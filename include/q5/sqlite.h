@@ -28,7 +28,7 @@ typedef struct q5_sqlite_run q5_sqlite_run; /* a statement between its binding a
     256 /* bytes of an error message with its NUL; longer ones are cut \
          */
 
-/* --- the library ------------------------------------------------------------------------------ */
+/* ---- the library ----------------------------------------------------------------------------- */
 
 /* Looks SQLite's functions up by dlsym. handle: of dlopen, of a library that depends on SQLite
  * (such as `_sqlite3`, opened with RTLD_NOLOAD) or is it; or RTLD_DEFAULT. It must stay open as
@@ -42,7 +42,7 @@ Q5_EXTERN void q5_sqlite_api_destroy(q5_sqlite_api *api);
 /* 3040001 for 3.40.1. */
 Q5_EXTERN int q5_sqlite_api_version(const q5_sqlite_api *api);
 
-/* --- connections ------------------------------------------------------------------------------ */
+/* ---- connections ----------------------------------------------------------------------------- */
 
 #define Q5_SQLITE_WRITE 1u  /* read and write; else SQLite opens the file read-only */
 #define Q5_SQLITE_CREATE 2u /* create the file; with Q5_SQLITE_WRITE only */
@@ -80,7 +80,7 @@ Q5_EXTERN const char *q5_sqlite_message(const q5_sqlite *db);
 /* SQLite's extended result code of that call; 0 if none failed. */
 Q5_EXTERN int q5_sqlite_code(const q5_sqlite *db);
 
-/* --- snapshots -------------------------------------------------------------------------------- */
+/* ---- snapshots ------------------------------------------------------------------------------- */
 
 /* All reads until q5_sqlite_leave see the same state of the database (BEGIN DEFERRED). For batches
  * of more than one statement. Q5_OK; Q5_ESTATE: in one already; else as q5_sqlite_next. */
@@ -91,7 +91,7 @@ Q5_EXTERN int q5_sqlite_enter(q5_sqlite *db);
  * ended. Does nothing outside a snapshot. */
 Q5_EXTERN int q5_sqlite_leave(q5_sqlite *db, bool keep);
 
-/* --- runs ------------------------------------------------------------------------------------- */
+/* ---- runs ------------------------------------------------------------------------------------ */
 
 /* Begins a statement with its parameters; reads nothing yet. id stands for this very text, in this
  * process and for ever, and is not 0: sql is only looked at when the connection has no prepared

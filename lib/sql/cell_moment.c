@@ -155,8 +155,7 @@ int q5__sqlite_moment(const q5_encoder *encoder, const q5_cell *cell, q5_buf *ou
     return status ? status : write_moment(&encoder->type, &moment, out);
 }
 
-/* --- durations -----------------------------------------------------------------------------------
- */
+/* ---- durations ------------------------------------------------------------------------------- */
 
 static int set_duration(q5_duration *ret, int64_t days, int64_t us) {
     int64_t rest;

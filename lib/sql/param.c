@@ -184,8 +184,7 @@ static int put_binary(q5_buf *out, const q5_param *param, uint32_t oid) {
     }
 }
 
-/* --- arrays (the layout: cell_array.c) -----------------------------------------------------------
- */
+/* ---- arrays (the layout: cell_array.c) ------------------------------------------------------- */
 
 static int put_item(q5_buf *out, const q5_param *item, uint32_t oid) {
     size_t start = out->len;
@@ -219,8 +218,7 @@ static int put_array(q5_buf *out, const q5_param *param, uint32_t oid) {
     return Q5_OK;
 }
 
-/* --- text ----------------------------------------------------------------------------------------
- */
+/* ---- text ------------------------------------------------------------------------------------ */
 
 /* By way of the binary form of the kind's own type and its JSON, without the quotes. */
 static int put_as_json(q5_buf *out, const q5_param *param, q5_value value) {

@@ -29,8 +29,7 @@ int q5__write_decimal(q5_buf *out, bool negative, const char *digits, size_t cou
 /* Exactly rounded, whatever the locale. `text` matches -?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?. */
 double q5__parse_double(q5_slice text);
 
-/* --- encoders: see q5_encode_fn ------------------------------------------------------------------
- */
+/* ---- encoders: see q5_encode_fn -------------------------------------------------------------- */
 
 #define Q5__ENCODERS(XX)    \
     XX(pg_bool)             \

@@ -5,8 +5,7 @@
 #define LENGTH(n) "Content-Length: " #n "\r\n"
 #define CHUNKED "Transfer-Encoding: chunked\r\n"
 
-/* ---- small bodies, however they are cut -------------------------------------------------------
- */
+/* ---- small bodies, however they are cut ------------------------------------------------------ */
 
 typedef struct row {
     const char *why, *input, *output, *trace;
@@ -56,8 +55,7 @@ static void test_small(void **state) {
     }
 }
 
-/* ---- refused ----------------------------------------------------------------------------------
- */
+/* ---- refused --------------------------------------------------------------------------------- */
 
 typedef struct bad_row {
     const char *why, *input;
@@ -117,8 +115,7 @@ static void test_refused(void **state) {
     }
 }
 
-/* ---- 100-continue -----------------------------------------------------------------------------
- */
+/* ---- 100-continue ---------------------------------------------------------------------------- */
 
 static void test_expect(void **state) {
     (void)state;
@@ -161,8 +158,7 @@ static void test_expect_old(void **state) {
     rig_deinit(&r);
 }
 
-/* ---- large bodies, and the spool --------------------------------------------------------------
- */
+/* ---- large bodies, and the spool ------------------------------------------------------------- */
 
 typedef struct spool {
     char *base;

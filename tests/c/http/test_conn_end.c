@@ -5,8 +5,7 @@
 #define POST5 "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\n"
 #define POST_CHUNKED "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n"
 
-/* ---- the client leaves ------------------------------------------------------------------------
- */
+/* ---- the client leaves ----------------------------------------------------------------------- */
 
 typedef struct row {
     const char *why, *input;
@@ -84,8 +83,7 @@ static void test_queued_output_survives_eof(void **state) {
     rig_deinit(&r);
 }
 
-/* ---- deadlines --------------------------------------------------------------------------------
- */
+/* ---- deadlines ------------------------------------------------------------------------------- */
 
 typedef struct deadline_row {
     const char *why, *input;
@@ -239,8 +237,7 @@ static void test_write_stall_of_a_stream(void **state) {
     rig_deinit(&r);
 }
 
-/* ---- draining ---------------------------------------------------------------------------------
- */
+/* ---- draining -------------------------------------------------------------------------------- */
 
 typedef struct drain_row {
     const char *why, *before, *after, *output;

@@ -100,8 +100,7 @@ static void test_slow_producer(void **state) {
     rig_deinit(&r);
 }
 
-/* ---- many small pieces ------------------------------------------------------------------------
- */
+/* ---- many small pieces ----------------------------------------------------------------------- */
 
 /* Each of them costs a segment: their number is bounded as their bytes are. */
 static void test_small_pieces_are_held_back(void **state) {

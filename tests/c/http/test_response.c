@@ -5,8 +5,7 @@
 
 #include "http/response_read.h"
 
-/* ---- streams ----------------------------------------------------------------------------------
- */
+/* ---- streams --------------------------------------------------------------------------------- */
 
 #define HEAD_CHUNKED "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -76,8 +75,7 @@ static void test_streams(void **state) {
     close(fd);
 }
 
-/* ---- back-pressure ----------------------------------------------------------------------------
- */
+/* ---- back-pressure --------------------------------------------------------------------------- */
 
 static void test_back_pressure(void **state) {
     (void)state;
@@ -114,8 +112,7 @@ static void test_back_pressure(void **state) {
     rig_deinit(&r);
 }
 
-/* ---- fields -----------------------------------------------------------------------------------
- */
+/* ---- fields ---------------------------------------------------------------------------------- */
 
 typedef struct field_row {
     const char *why;
@@ -275,8 +272,7 @@ static void test_declared_length_of_a_stream(void **state) {
     rig_deinit(&r);
 }
 
-/* ---- whole answers of the library's own -------------------------------------------------------
- */
+/* ---- whole answers of the library's own ------------------------------------------------------ */
 
 static void test_problem(void **state) {
     (void)state;
@@ -356,8 +352,7 @@ static void test_allow_of_all_methods_fits(void **state) {
     rig_deinit(&r);
 }
 
-/* ---- misuse -----------------------------------------------------------------------------------
- */
+/* ---- misuse ---------------------------------------------------------------------------------- */
 
 static void test_states(void **state) {
     (void)state;

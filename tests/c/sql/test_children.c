@@ -163,8 +163,7 @@ static void test_a_bad_row(void **state) {
     q5_row_plan_destroy(plan);
 }
 
-/* --- three levels: countries, their cities, their airports ---------------------------------------
- */
+/* ---- three levels: countries, their cities, their airports ----------------------------------- */
 
 /* {"id":column id,"many":[children of slot 0 by column id]} */
 static int make_parent(const q5_alloc *alloc, uint32_t id, q5_row_plan **ret) {
