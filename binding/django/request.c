@@ -105,7 +105,7 @@ static PyObject *get_http_version(PyObject *op, void *unused) {
 static PyObject *get_scheme(PyObject *op, void *unused) {
     (void)unused;
     const q5_exchange *x = ((q5py_request *)op)->x;
-    bool is_https = x && x->client && x->client->scheme == Q5_SCHEME_HTTPS;
+    bool is_https = x && q5py_client_is_https(x);
     return PyUnicode_FromString(is_https ? "https" : "http");
 }
 

@@ -108,7 +108,7 @@ static PyObject *describe(q5py_server *server, q5_exchange *x, uint64_t duration
     char host[Q5_ADDRESS_TEXT_MAX];
     uint16_t port;
     q5py_client_text(x, host, &port);
-    bool is_https = x->client && x->client->scheme == Q5_SCHEME_HTTPS;
+    bool is_https = q5py_client_is_https(x);
     PyObject *route = q5py_metrics_route(server, x);
     PyObject *context = note->context ? note->context : Py_None;
     return Py_BuildValue(

@@ -12,6 +12,10 @@
 /* ---- client.c */
 /* The client's address as text, "" where it is not known, and its port (0: not known). */
 void q5py_client_text(const q5_exchange *x, char host[Q5_ADDRESS_TEXT_MAX], uint16_t *ret_port);
+/* A trusted proxy says that the client came by https. */
+static inline bool q5py_client_is_https(const q5_exchange *x) {
+    return x->client && x->client->scheme == Q5_SCHEME_HTTPS;
+}
 /* The client's address; not known where the host does not say. 0, or -1 with an exception. */
 int q5py_pass_address(q5py_pass *pass, q5_address *ret_address);
 

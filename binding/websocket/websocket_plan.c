@@ -4,6 +4,7 @@
 #include "api/plan_data.h"
 #include "convert.h"
 #include "q5/ws_handshake.h"
+#include "traffic/client.h"
 
 /* ---- the declaration ------------------------------------------------------------------------- */
 
@@ -79,7 +80,7 @@ static int origin_allowed(const q5py_flight *flight) {
     const q5_field *origin = q5_head_known(&flight->x->head, Q5_FIELD_ORIGIN);
     if (!origin) return 1;
     q5_slice host = q5py_hosts_name(flight->server, flight->x);
-    if (q5_ws_same_origin(origin->value, host)) return 1;
+    if (q5_ws_same_origin(origin->value, host, q5py_client_is_https(flight->x))) return 1;
     return in_list(origin->value, flight->plan->websocket->origins);
 }
 

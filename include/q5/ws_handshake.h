@@ -19,9 +19,10 @@ Q5_EXTERN void q5_ws_accept(q5_slice key, char out[Q5_WS_ACCEPT_LEN]);
 /* The client offers this subprotocol (names are case-sensitive). */
 Q5_EXTERN bool q5_ws_offers_protocol(const q5_head *head, q5_slice protocol);
 
-/* The page of that Origin is of the same host and port as the request is for, whatever the scheme,
- * which a proxy may have taken away. */
-Q5_EXTERN bool q5_ws_same_origin(q5_slice origin, q5_slice host);
+/* The page of that Origin is of the same host and port as the request is for. The scheme may be
+ * another, since a proxy may have taken TLS away; but where the request is known to be by https, no
+ * page is the same that came without it, and that anybody on the network may have written. */
+Q5_EXTERN bool q5_ws_same_origin(q5_slice origin, q5_slice host, bool is_https);
 /* The same against one that is allowed, whose host may begin with "*." for all below it. */
 Q5_EXTERN bool q5_ws_origin_matches(q5_slice origin, q5_slice pattern);
 

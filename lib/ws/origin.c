@@ -26,12 +26,13 @@ static origin split(q5_slice text) {
     return made;
 }
 
-bool q5_ws_same_origin(q5_slice text, q5_slice host) {
+bool q5_ws_same_origin(q5_slice text, q5_slice host, bool is_https) {
     origin from = split(text);
-    if (!from.scheme.len || !from.host.len) return false;
+    bool is_plain = q5_slice_ieq(from.scheme, Q5_LIT("http://"));
+    if (!from.scheme.len || !from.host.len || (is_plain && is_https)) return false;
     if (q5_slice_ieq(from.host, host)) return true;
     /* Origin leaves the scheme's port out (RFC 6454, 6.2), Host may have it all the same. */
-    q5_slice port = from.scheme.len == 7 ? Q5_LIT(":80") : Q5_LIT(":443");
+    q5_slice port = is_plain ? Q5_LIT(":80") : Q5_LIT(":443");
     return host.len == from.host.len + port.len && begins_with(host, from.host) &&
            ends_with(host, port);
 }

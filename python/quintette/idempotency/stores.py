@@ -74,12 +74,13 @@ class CacheStore(Store):
 
     def _finish(self, name: bytes, fingerprint: bytes, token: str, kept: Any) -> None:
         cache, key = caches[self.alias], _key(name)
-        if kept is not None:
-            cache.set(key, (fingerprint, token, kept), timeout=self.ttl)
-            return
         found = cache.get(key)
-        if found is not None and found[1] == token:
+        if found is not None and found[1] != token:
+            return  # past lock_seconds, and somebody else is at it
+        if kept is None:
             cache.delete(key)
+        else:
+            cache.set(key, (fingerprint, token, kept), timeout=self.ttl)
 
 
 class DatabaseStore(Store):

@@ -93,8 +93,12 @@ static void test_origins(void **state) {
         {"file://", "", false},
     };
     for (size_t i = 0; i < Q5_ARRAY_LEN(rows); i++)
-        assert_int_equal(q5_ws_same_origin(slice_of(rows[i].origin), slice_of(rows[i].host)),
+        assert_int_equal(q5_ws_same_origin(slice_of(rows[i].origin), slice_of(rows[i].host), false),
                          rows[i].same);
+    q5_slice host = Q5_LIT("example.com");
+    assert_true(q5_ws_same_origin(Q5_LIT("https://example.com"), host, true));
+    assert_false(q5_ws_same_origin(Q5_LIT("http://example.com"), host, true));
+    assert_false(q5_ws_same_origin(Q5_LIT("HTTP://example.com"), host, true));
 }
 
 static void test_origin_patterns(void **state) {

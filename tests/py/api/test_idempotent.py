@@ -407,8 +407,9 @@ def test_one_that_may_be_tried_again(store: stores.Store) -> None:
     what, token = store.begin(NAME, PRINT)
     assert what == stores.BEGUN
     # Another's token: it was given up, and somebody else is at it.
-    store.finish(NAME, PRINT, "another", None)
-    assert store.begin(NAME, PRINT) == (stores.BUSY, None)
+    for kept in (None, PARTS):
+        store.finish(NAME, PRINT, "another", kept)
+        assert store.begin(NAME, PRINT) == (stores.BUSY, None)
     store.finish(NAME, PRINT, token, PARTS)
     assert store.begin(NAME, PRINT) == (stores.DONE, PARTS)
 

@@ -14,7 +14,7 @@ Serve = Callable[..., Served]
 URLS = """
 from django.http import HttpRequest, JsonResponse
 from django.urls import path
-from quintette import API
+from quintette import API, WebSocket
 from quintette.traffic import Throttle
 
 def seen(request: HttpRequest) -> dict:
@@ -41,6 +41,10 @@ async def typed(request: HttpRequest) -> dict:
 @api.get("limited", guards=[Throttle("2/h")])
 async def limited() -> str:
     return "in"
+
+@api.websocket("socket")
+async def socket(socket: WebSocket[str, str]) -> None:
+    await socket.accept()
 
 def plain(request):
     return JsonResponse(seen(request))
@@ -242,3 +246,28 @@ def test_unset_nothing_changes(serve: Serve, project: Project, hosts: None) -> N
 def test_mistakes(project: Project, change: dict[str, Any], words: str) -> None:
     _settings(project, **change)
     assert words in project.fail("127.0.0.1:0", "--noreload").stderr
+
+
+def test_no_plain_page_opens_a_websocket_of_https(
+    serve: Serve, project: Project, hosts: None
+) -> None:
+    """Anybody on the network may write a page that comes by http from the same host."""
+    _settings(project, TRUSTED_PROXIES=["127.0.0.1"])
+    served = serve()
+    handshake = [
+        ("Connection", "Upgrade"),
+        ("Upgrade", "websocket"),
+        ("Sec-WebSocket-Version", "13"),
+        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ]
+    codes = []
+    for scheme in ("http", "https"):
+        for origin in ("http", "https"):
+            fields = [("X-Forwarded-Proto", scheme), ("Origin", f"{origin}://example.com")]
+            codes.append((scheme, origin, _get(served, "/socket", handshake + fields)[0]))
+    assert codes == [
+        ("http", "http", 101),
+        ("http", "https", 101),
+        ("https", "http", 403),
+        ("https", "https", 101),
+    ]
