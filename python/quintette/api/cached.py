@@ -11,6 +11,7 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from quintette import _quintette, caching
+from quintette._stock import LOCALE
 from quintette.api.asking import secret_key
 from quintette.api.errors import RegistrationError
 from quintette.api.guards import CACHE_KIND, Guard, GuardedRoute, Order
@@ -23,7 +24,6 @@ SECONDS_MAX = 366 * 86_400
 # Which separates its tags by what.
 _TAG_FIELDS = {"Cache-Tag": ",", "Surrogate-Key": " "}
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_LOCALE = "django.middleware.locale.LocaleMiddleware"
 
 
 class Cached(Guard):
@@ -176,7 +176,7 @@ def _host_fields(project: Any) -> tuple[bytes, ...]:
 
 def _language_of(project: Any) -> Callable[[], str] | None:
     """Where the project chooses a language for each request, responses depend on it."""
-    if not project.USE_I18N or _LOCALE not in project.MIDDLEWARE:
+    if not project.USE_I18N or LOCALE not in project.MIDDLEWARE:
         return None
     from django.utils.translation import get_language
 

@@ -16,9 +16,9 @@ from django.http.response import HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.functional import SimpleLazyObject
 
+from quintette._stock import CSRF
 from quintette.http import lazy
 
-MIDDLEWARE = "django.middleware.csrf.CsrfViewMiddleware"
 # RFC 9110, 9.2.1, as Django has it.
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
@@ -115,6 +115,6 @@ def _users(reason: str) -> dict[str, Any]:
 
 def concerns(choice: Any, method: str | None) -> bool:
     """Whether a route that takes the request wants such proofs: see ``API(middleware=...)``."""
-    if method in SAFE_METHODS or MIDDLEWARE not in settings.MIDDLEWARE:
+    if method in SAFE_METHODS or CSRF not in settings.MIDDLEWARE:
         return False
-    return choice is None or choice is True or (choice is not False and MIDDLEWARE in choice)
+    return choice is None or choice is True or (choice is not False and CSRF in choice)

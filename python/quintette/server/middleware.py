@@ -23,7 +23,7 @@ from django.middleware.security import SecurityMiddleware
 from django.utils.deprecation import MiddlewareMixin
 from django.utils.module_loading import import_string
 
-from quintette import _quintette
+from quintette import _quintette, _stock
 from quintette.server.own import own_method
 
 # In Django's handler, whose words these are.
@@ -34,21 +34,21 @@ _SECURITY, _SESSION, _COMMON, _CSRF, _AUTH = range(5)
 _VIEW_ONLY = 13
 
 NATIVE: dict[str, int] = {
-    "django.middleware.security.SecurityMiddleware": _SECURITY,
-    "django.contrib.sessions.middleware.SessionMiddleware": _SESSION,
-    "django.middleware.common.CommonMiddleware": _COMMON,
-    "django.middleware.csrf.CsrfViewMiddleware": _CSRF,
-    "django.contrib.auth.middleware.AuthenticationMiddleware": _AUTH,
-    "django.contrib.messages.middleware.MessageMiddleware": 5,
-    "django.middleware.clickjacking.XFrameOptionsMiddleware": 6,
-    "django.middleware.gzip.GZipMiddleware": 7,
-    "django.middleware.common.BrokenLinkEmailsMiddleware": 8,
-    "django.middleware.locale.LocaleMiddleware": 9,
-    "django.middleware.http.ConditionalGetMiddleware": 10,
-    "django.middleware.csp.ContentSecurityPolicyMiddleware": 11,
-    "django.contrib.auth.middleware.RemoteUserMiddleware": 12,
-    "django.contrib.auth.middleware.PersistentRemoteUserMiddleware": 12,
-    "django.contrib.auth.middleware.LoginRequiredMiddleware": _VIEW_ONLY,
+    _stock.SECURITY: _SECURITY,
+    _stock.SESSION: _SESSION,
+    _stock.COMMON: _COMMON,
+    _stock.CSRF: _CSRF,
+    _stock.AUTH: _AUTH,
+    _stock.MESSAGES: 5,
+    _stock.FRAME: 6,
+    _stock.GZIP: 7,
+    _stock.BROKEN_LINKS: 8,
+    _stock.LOCALE: 9,
+    _stock.CONDITIONAL: 10,
+    _stock.CSP: 11,
+    _stock.REMOTE_USER: 12,
+    _stock.PERSISTENT_REMOTE_USER: 12,
+    _stock.LOGIN_REQUIRED: _VIEW_ONLY,
 }
 
 _METHODS = ("process_request", "process_view", "process_response")

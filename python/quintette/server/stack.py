@@ -16,8 +16,24 @@ from django.core.exceptions import MiddlewareNotUsed
 from django.utils.module_loading import import_string
 
 from quintette import _quintette
+from quintette._stock import (
+    AUTH,
+    BROKEN_LINKS,
+    COMMON,
+    CONDITIONAL,
+    CSP,
+    CSRF,
+    FRAME,
+    GZIP,
+    LOCALE,
+    MESSAGES,
+    PERSISTENT_REMOTE_USER,
+    REMOTE_USER,
+    SECURITY,
+    SESSION,
+    SITE,
+)
 from quintette.api import keeping
-from quintette.api.csrf import MIDDLEWARE as CSRF
 from quintette.api.csrf import handler
 from quintette.api.errors import RegistrationError
 from quintette.api.guards import Guard, GuardedRoute, Order
@@ -25,33 +41,12 @@ from quintette.http import lazy
 from quintette.server import languages
 from quintette.server.middleware import added_fields, obstacle
 
-SECURITY = "django.middleware.security.SecurityMiddleware"
-SESSION = "django.contrib.sessions.middleware.SessionMiddleware"
-COMMON = "django.middleware.common.CommonMiddleware"
-AUTH = "django.contrib.auth.middleware.AuthenticationMiddleware"
-MESSAGES = "django.contrib.messages.middleware.MessageMiddleware"
-FRAME = "django.middleware.clickjacking.XFrameOptionsMiddleware"
-CSP = "django.middleware.csp.ContentSecurityPolicyMiddleware"
-LOCALE = "django.middleware.locale.LocaleMiddleware"
-
 # What a typed route can be behind without Django's handler.
 CARRIED = frozenset({SECURITY, SESSION, COMMON, CSRF, AUTH, MESSAGES, FRAME, CSP, LOCALE})
 # About pages; guards do the same for APIs.
-PAGES = frozenset(
-    {
-        "django.middleware.gzip.GZipMiddleware",
-        "django.middleware.http.ConditionalGetMiddleware",
-        "django.middleware.common.BrokenLinkEmailsMiddleware",
-    }
-)
+PAGES = frozenset({GZIP, CONDITIONAL, BROKEN_LINKS})
 # What only handlers notice that take the request.
-OF_REQUESTS = frozenset(
-    {
-        "django.contrib.auth.middleware.RemoteUserMiddleware",
-        "django.contrib.auth.middleware.PersistentRemoteUserMiddleware",
-        "django.contrib.sites.middleware.CurrentSiteMiddleware",
-    }
-)
+OF_REQUESTS = frozenset({REMOTE_USER, PERSISTENT_REMOTE_USER, SITE})
 
 # Ours: what they do for views, guards and the server itself do for typed routes.
 ELSEWHERE = frozenset(
