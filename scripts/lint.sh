@@ -1,7 +1,9 @@
 #!/bin/sh
-# Every formatter, linter and type checker: lint.sh [--fix]
+# Every formatter, linter and type checker: lint.sh [--fix | --deep]
 #
 # All of them run, whatever the first one says; the exit status is the worst.
+# clang's analyzer looks at a bounded number of states per function, lest it take most of the time;
+# --deep gives it clang's own bound, with which it takes six times as long.
 set -u
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -9,6 +11,8 @@ cd "$root" || exit 1
 scripts/system-packages.sh lint || exit 1
 bin=.venv/bin
 failed=""
+analyzer_nodes=20000
+[ "${1:-}" != --deep ] || analyzer_nodes=225000
 
 check() { # check NAME COMMAND...
     name=$1
@@ -30,7 +34,9 @@ c_files() { # c_files FOLDER...: tracked or new, not ignored, sources and header
 clang_tidy() { # needs the compile commands of a build with the extension
     scripts/build-extension.sh build/ext python/quintette &&
         c_files lib binding | grep '\.c$' |
-        xargs -P "$(nproc)" -n 1 "$(scripts/clang-tool.sh clang-tidy)" -p build/ext --quiet
+        xargs -P "$(nproc)" -n 1 "$(scripts/clang-tool.sh clang-tidy)" -p build/ext --quiet \
+            --extra-arg=-Xclang --extra-arg=-analyzer-config \
+            --extra-arg=-Xclang --extra-arg=max-nodes="$analyzer_nodes"
 }
 
 typed_atlas() { # from its own folder, with Django's plugin
