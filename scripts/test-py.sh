@@ -65,17 +65,18 @@ pytest() { # with the sanitizers' libraries loaded first, into pytest and what i
     fi
 }
 
-# The tests in three processes side by side: those of servers wait more than they work. They share
-# neither files nor databases. What the first two print comes behind the third.
+# The tests in three processes side by side, of like length: those of servers wait more than they
+# work. They share neither files nor databases. What the first two print comes behind the third.
 # shellcheck disable=SC2086  # $ignored is a list of options
 lanes() {
     mkdir -p build
     pytest -m "$select" tests/py/api $ignored >build/test-py-api.log 2>&1 &
     api=$!
-    pytest -m "$select" tests/py/server >build/test-py-server.log 2>&1 &
+    pytest -m "$select" tests/py/server tests/py/django >build/test-py-server.log 2>&1 &
     server=$!
     failed=0
-    pytest -m "$select" tests/py --ignore tests/py/api --ignore tests/py/server $ignored || failed=$?
+    pytest -m "$select" tests/py --ignore tests/py/api --ignore tests/py/server \
+        --ignore tests/py/django $ignored || failed=$?
     wait "$api" || failed=$?
     wait "$server" || failed=$?
     cat build/test-py-api.log build/test-py-server.log

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.conf.urls.i18n import i18n_patterns
+from django.core.cache import caches
 from django.http import HttpRequest, HttpResponse
 from django.middleware.locale import LocaleMiddleware
 from django.test import override_settings
@@ -23,8 +24,17 @@ from quintette import API
 from quintette.server import languages, lift
 from quintette.server.handler import AsyncHandler, SyncHandler
 
+# Requests know it. Other tests override CACHES, which puts another one in its place: signals are
+# then sent by Django, with META, and a request whose META is made is chosen for by Django, too.
+CACHES_LOCAL = caches._connections
+
 THIS = "test_languages"
 LOCALE = "django.middleware.locale.LocaleMiddleware"
+
+
+@pytest.fixture(autouse=True)
+def _known_caches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(caches, "_connections", CACHES_LOCAL)
 
 
 def page(request: Any) -> HttpResponse:
