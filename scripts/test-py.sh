@@ -25,9 +25,9 @@ while [ $# -gt 0 ]; do
 done
 
 if [ -n "$sanitizer" ]; then
-    # Of Python alone, of other programs, or of figures that say nothing under a sanitizer.
-    for path in bench checks test_docs.py test_atlas.py api/test_typing.py api/test_stream_leaks.py \
-        binding/test_leaks.py db/shapes/test_shape_typing.py; do
+    # Of Python alone, of other programs, of figures that say nothing here, or the same many times.
+    select="$select and not slow"
+    for path in bench checks test_docs.py api/test_stream_leaks.py server/test_reload.py; do
         ignored="$ignored --ignore tests/py/$path"
     done
     # A second copy of the package, of links, so that the sanitized extension
@@ -72,7 +72,7 @@ lanes() {
     mkdir -p build
     pytest -m "$select" tests/py/api $ignored >build/test-py-api.log 2>&1 &
     api=$!
-    pytest -m "$select" tests/py/server tests/py/django >build/test-py-server.log 2>&1 &
+    pytest -m "$select" tests/py/server tests/py/django $ignored >build/test-py-server.log 2>&1 &
     server=$!
     failed=0
     pytest -m "$select" tests/py --ignore tests/py/api --ignore tests/py/server \

@@ -255,6 +255,7 @@ def test_lines(connect: MakeClient) -> None:
     assert client.get("/sync").content == b'"a"\n"b\\nc"\n'
 
 
+@pytest.mark.slow
 def test_lines_in_numbers(connect: MakeClient) -> None:
     """Far more than what is collected, or what a connection queues."""
     api = API()
