@@ -63,7 +63,7 @@ endurance: setup ## 10,000 idle connections, a million requests with every kind 
 	@scripts/test-py.sh --endurance -s $(ARGS)
 
 .PHONY: asan
-asan: setup ## All tests under AddressSanitizer and UBSan
+asan: setup ## The C tests, and the Python tests that are not slow, under AddressSanitizer and UBSan
 	@scripts/test-c.sh asan
 	@scripts/test-py.sh --sanitizer address,undefined $(ARGS)
 
